@@ -1,0 +1,62 @@
+"""Pages of accounts: sign in, sign out, switch the organisation."""
+
+from __future__ import annotations
+
+from django.contrib.auth import login, logout
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts import services
+from accounts.forms import SignInForm
+from accounts.middleware import ORGANISATION_KEY
+from accounts.models import Membership
+from platform_site.lib.errors import NotAuthenticated, NotFound
+from platform_site.lib.ratelimit import page_limit
+
+
+def safe_next(request: HttpRequest) -> str:
+    """Where to go after signing in: a path of this site, never another site."""
+    wanted = request.POST.get("next") or request.GET.get("next") or ""
+    if url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) and wanted.startswith("/"):
+        return wanted
+    return reverse("dashboard")
+
+
+@never_cache
+@require_http_methods(["GET", "POST"])
+@page_limit("sign-in", "20/m")
+def sign_in(request: HttpRequest) -> HttpResponse:
+    destination = safe_next(request)
+    if request.method == "GET" and request.user.is_authenticated:
+        return redirect(destination)
+    form = SignInForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            user = services.account_authenticate(**form.cleaned_data, request=request)
+        except NotAuthenticated as exc:
+            form.add_error(None, exc.detail)
+        else:
+            login(request, user)
+            return redirect(destination)
+    status = 200 if request.method == "GET" else 400
+    return render(request, "accounts/sign_in.html", {"form": form, "next": destination}, status=status)
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    logout(request)
+    return redirect("accounts:sign_in")
+
+
+@require_POST
+def switch_organisation(request: HttpRequest) -> HttpResponse:
+    wanted = request.POST.get("organisation", "")
+    membership = Membership.objects.organisation_for(request.user, wanted) if request.user.is_authenticated else None
+    if membership is None or str(membership.pk) != wanted:
+        raise NotFound("There is no such organisation.")
+    request.session[ORGANISATION_KEY] = wanted
+    return redirect(safe_next(request))

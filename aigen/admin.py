@@ -1,0 +1,138 @@
+"""Generations and provider endpoints in the admin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db import transaction
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget
+
+from accounts import audit
+from accounts.actor import actor_of
+from accounts.admin import ReadOnlyAdmin
+from aigen import services
+from aigen.models import Attempt, Generation, ProviderEndpoint
+from aigen.registry import PROVIDERS
+from platform_site.lib.errors import StewardError
+from runs.admin import act_on_each
+from runs.services import run_cancel, run_retry
+
+STATUS_COLOURS = {
+    "queued": "info",
+    "running": "info",
+    "ready": "success",
+    "unverified": "warning",
+    "failed": "danger",
+    "cancelled": "warning",
+    "interrupted": "warning",
+}
+
+
+class ProviderEndpointForm(forms.ModelForm):  # type: ignore[type-arg]
+    """An endpoint whose key can be set and replaced, never read."""
+
+    new_api_key = forms.CharField(
+        label="API key",
+        required=False,
+        max_length=500,
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "off"}),
+        help_text="Stored encrypted and never shown again. Leave empty to keep the stored one.",
+    )
+    base_url = forms.URLField(
+        required=False, max_length=500, assume_scheme="http", help_text="Empty for the provider's own address."
+    )
+    remove_api_key = forms.BooleanField(required=False, help_text="Forget the stored key.")
+
+    class Meta:
+        model = ProviderEndpoint
+        fields = [
+            "name",
+            "kind",
+            "base_url",
+            "default_model",
+            "models_offered",
+            "price_input",
+            "price_output",
+            "enabled",
+        ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        kinds = [(kind, kind) for kind in PROVIDERS if kind != "builtin"]
+        self.fields["kind"] = forms.ChoiceField(choices=kinds, widget=UnfoldAdminSelectWidget())
+
+
+@admin.register(ProviderEndpoint)
+class ProviderEndpointAdmin(ModelAdmin):  # type: ignore[misc]
+    form = ProviderEndpointForm
+    list_display = ["name", "kind", "base_url", "default_model", "has_key", "enabled"]
+    list_filter = ["kind", "enabled"]
+    actions = ["test_connection"]
+
+    @display(description="Key", boolean=True)  # type: ignore[untyped-decorator]
+    def has_key(self, endpoint: ProviderEndpoint) -> bool:
+        return bool(endpoint.api_key)
+
+    @transaction.atomic
+    def save_model(self, request: HttpRequest, obj: ProviderEndpoint, form: Any, change: bool) -> None:
+        if form.cleaned_data["remove_api_key"]:
+            obj.api_key = ""
+        elif key := form.cleaned_data["new_api_key"]:
+            obj.api_key = key
+        super().save_model(request, obj, form, change)
+        action = "provider_endpoint.change" if change else "provider_endpoint.create"
+        changed = {name: ["", "changed"] for name in form.changed_data}
+        audit.record(actor=actor_of(request), action=action, target=obj, changes=changed)
+
+    @admin.action(description="Test connection")
+    def test_connection(self, request: HttpRequest, queryset: Any) -> None:
+        for endpoint in queryset:
+            try:
+                offered, seconds = services.endpoint_test(endpoint=endpoint, actor=actor_of(request))
+            except StewardError as exc:
+                self.message_user(request, f"{endpoint}: {exc.detail}", messages.ERROR)
+            else:
+                names = ", ".join(offered[:10]) or "no models"
+                self.message_user(request, f"{endpoint} answered in {seconds:.2f} s: {names}", messages.SUCCESS)
+
+
+class AttemptInline(TabularInline):  # type: ignore[misc]
+    model = Attempt
+    fk_name = "generation"
+    fields = ["number", "purpose", "verdict", "summary", "input_tokens", "output_tokens", "cost"]
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Generation)
+class GenerationAdmin(ReadOnlyAdmin):
+    list_display = ["title", "shown_status", "language", "model", "organisation", "created_by", "created_at"]
+    list_filter = ["status", "language", "model", "organisation"]
+    list_select_related = ["organisation", "created_by"]
+    search_fields = ["id", "title", "prompt"]
+    ordering = ["-id"]
+    inlines = [AttemptInline]
+    actions = ["cancel", "retry"]
+
+    @display(description="Status", ordering="status", label=STATUS_COLOURS)  # type: ignore[untyped-decorator]
+    def shown_status(self, generation: Generation) -> str:
+        return generation.status
+
+    @admin.action(description="Cancel")
+    def cancel(self, request: HttpRequest, queryset: Any) -> None:
+        rows = queryset.select_related("run")
+        act_on_each(self, request, rows, "cancelled", lambda row: run_cancel(run=row.run, actor=actor_of(request)))
+
+    @admin.action(description="Retry")
+    def retry(self, request: HttpRequest, queryset: Any) -> None:
+        rows = queryset.select_related("run")
+        act_on_each(self, request, rows, "queued again", lambda row: run_retry(run=row.run, actor=actor_of(request)))

@@ -1,0 +1,151 @@
+"""The world that all tests share: acme and globex, an administrator, alice and bob."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.conf import settings
+from django.core.cache import cache
+from django.test import Client
+
+PASSWORD = "correct horse battery staple"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
+def fresh_cache() -> Iterator[None]:
+    """Rate limits count anew in every test."""
+    cache.clear()
+    yield
+
+
+@pytest.fixture
+def acme(db):
+    from accounts.models import Organisation
+
+    return Organisation.objects.create(name="Acme", slug="acme")
+
+
+@pytest.fixture
+def globex(db):
+    from accounts.models import Organisation
+
+    return Organisation.objects.create(name="Globex", slug="globex")
+
+
+def _member(email: str, organisation, role: str):
+    from accounts.models import Membership, User
+
+    user = User.objects.create_user(email, PASSWORD, name=email.split("@")[0].title())
+    Membership.objects.create(user=user, organisation=organisation, role=role)
+    return user
+
+
+@pytest.fixture
+def alice(acme):
+    """The owner of acme."""
+    return _member("alice@acme.example", acme, "owner")
+
+
+@pytest.fixture
+def victor(acme):
+    """A viewer in acme."""
+    return _member("victor@acme.example", acme, "viewer")
+
+
+@pytest.fixture
+def bob(globex):
+    """The owner of globex, an outsider to acme."""
+    return _member("bob@globex.example", globex, "owner")
+
+
+@pytest.fixture
+def administrator(db):
+    """A platform administrator with an organisation of their own."""
+    from accounts.services import administrator_ensure
+
+    return administrator_ensure(email="admin@steward.example", password=PASSWORD)[0]
+
+
+def _api(user):
+    from rest_framework.test import APIClient
+
+    from accounts.authentication import issue_tokens
+
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION="Bearer " + issue_tokens(user)["access"])
+    return client
+
+
+@pytest.fixture
+def alice_api(alice):
+    return _api(alice)
+
+
+@pytest.fixture
+def victor_api(victor):
+    return _api(victor)
+
+
+@pytest.fixture
+def bob_api(bob):
+    return _api(bob)
+
+
+@pytest.fixture
+def alice_pages(alice) -> Client:
+    client = Client()
+    client.force_login(alice)
+    return client
+
+
+@pytest.fixture
+def bob_pages(bob) -> Client:
+    client = Client()
+    client.force_login(bob)
+    return client
+
+
+@pytest.fixture
+def worker(transactional_db):
+    """The embedded worker, in threads of the test's process."""
+    from runs.worker import InProcessWorker
+
+    running = InProcessWorker(work_slots=2)
+    running.start()
+    yield running
+    running.stop(grace_seconds=15)
+
+
+@pytest.fixture
+def live_asgi(transactional_db) -> Iterator[str]:
+    """The whole ASGI application behind a real server; answers its base URL."""
+    import socket
+    import threading
+    import time
+
+    import uvicorn
+    from django.db import connections
+
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        "platform_site.asgi:application", lifespan="off", log_config=None, timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+
+    def serve() -> None:
+        server.run(sockets=[listener])
+        connections.close_all()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(timeout=10)

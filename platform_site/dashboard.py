@@ -1,0 +1,32 @@
+"""The first page after signing in: what runs, what was made, what is live."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from aigen.models import Generation, GenerationStatus
+from deployments.models import Deployment, DeploymentStatus
+from runs.models import Run, RunState
+
+SHOWN = 6
+
+
+@login_required
+@require_safe
+def dashboard(request: HttpRequest) -> HttpResponse:
+    live = Deployment.objects.filter(status=DeploymentStatus.LIVE).select_related("app", "release").order_by("-id")
+    stats = {
+        "runs_running": Run.objects.filter(state=RunState.RUNNING).count(),
+        "generations_ready": Generation.objects.filter(status=GenerationStatus.READY).count(),
+        "apps_live": live.count(),
+    }
+    context = {
+        "stats": stats,
+        "generations": Generation.objects.newest_first()[:SHOWN],
+        "deployments": live[:SHOWN],
+        "runs": Run.objects.newest_first()[:SHOWN],
+    }
+    return render(request, "dashboard/dashboard.html", context)
