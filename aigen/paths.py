@@ -11,6 +11,7 @@ generated code itself runs (`conftest.py`, `setup.py`, `package.json`, `build.rs
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import unicodedata
@@ -203,32 +204,28 @@ def write_tree(root: Path, files: Mapping[str, str | bytes]) -> None:
 
 def _write_file(root_fd: int, name: str, data: bytes) -> None:
     *directories, leaf = name.split("/")
-    directory_fd = os.dup(root_fd)
-    try:
+    with contextlib.ExitStack() as opened:
+        directory_fd = root_fd
         for directory in directories:
             directory_fd = _enter_directory(directory_fd, directory)
+            opened.callback(os.close, directory_fd)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(leaf, flags, 0o600, dir_fd=directory_fd), "wb") as file:
             file.write(data)
             os.fchmod(file.fileno(), 0o755 if data.startswith(b"#!") else 0o644)
-    finally:
-        os.close(directory_fd)
 
 
 def _enter_directory(parent_fd: int, name: str) -> int:
-    """Open (and create where needed) a directory; `parent_fd` is closed."""
+    """Open a directory below another, and create it where needed."""
     try:
-        try:
-            os.mkdir(name, 0o755, dir_fd=parent_fd)
-            created = True
-        except FileExistsError:
-            created = False
-        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent_fd)
-        if created:
-            os.fchmod(fd, 0o755)
-        return fd
-    finally:
-        os.close(parent_fd)
+        os.mkdir(name, 0o755, dir_fd=parent_fd)
+        is_new = True
+    except FileExistsError:
+        is_new = False
+    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent_fd)
+    if is_new:
+        os.fchmod(fd, 0o755)
+    return fd
 
 
 def _check_characters(path: str) -> None:

@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 GROUP = "steward.hints"
 JOIN_SECONDS = 0.01
 
+closing = threading.Event()
+"""Set when this process is about to end: whoever waits for a run stops waiting."""
+
 Listener = Callable[[uuid.UUID], None]
 _listeners: set[Listener] = set()
 

@@ -57,7 +57,7 @@ def run_retry(*, run: Run, actor: User) -> Run:
 
 
 def run_wait(run_id: uuid.UUID, *, seconds: float) -> bool:
-    """Waits until the run has ended; False when it goes on after `seconds`."""
+    """Waits until the run has ended; False when it goes on after `seconds` or when this process is about to end."""
     changed = threading.Event()
 
     def on_hint(hinted: uuid.UUID) -> None:
@@ -69,7 +69,7 @@ def run_wait(run_id: uuid.UUID, *, seconds: float) -> bool:
     try:
         while not (where := events.position(run_id)) or not where.is_terminal:
             left = deadline - time.monotonic()
-            if where is None or left <= 0:
+            if where is None or left <= 0 or hints.closing.is_set():
                 return False
             changed.wait(min(WAIT_POLL_SECONDS, left))
             changed.clear()

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -109,8 +109,7 @@ class Tail:
     async def _advance(self) -> None:
         where = await self._read(events.position, self.run_id)
         if not isinstance(where, LogPosition):
-            self.gone = True
-            self._notify()
+            self.leave()
             return
         while self.head < where.last_seq:
             frames = await self._read(_frames, self.run_id, self.head, where.last_seq)
@@ -129,6 +128,11 @@ class Tail:
         self.head = frame.last_seq
         while len(self._ring) > 1 and self._ring_characters > RING_CHARACTERS:
             self._ring_characters -= len(self._ring.popleft().body)
+
+    def leave(self) -> None:
+        """Sends the viewers away; they find the rest of the log wherever they come back."""
+        self.gone = True
+        self._notify()
 
     def _notify(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
@@ -151,6 +155,9 @@ class Hub:
         hints.listen(self._on_hint)
         if settings.REDIS_URL:
             self._layer_task = asyncio.create_task(self._listen_to_layer())
+
+    def tails(self) -> Iterable[Tail]:
+        return self._tails.values()
 
     def read(self, function: Callable[..., Result], *args: object) -> asyncio.Future[Result]:
         return self._loop.run_in_executor(self._readers, _with_connection, function, *args)
@@ -223,6 +230,12 @@ def hub() -> Hub:
     if loop not in _hubs:
         _hubs[loop] = Hub()
     return _hubs[loop]
+
+
+def end_streams() -> None:
+    """Ends every stream of the running event loop, which is about to stop: readers reconnect and resume elsewhere."""
+    for tail in list(hub().tails()):
+        tail.leave()
 
 
 async def tail_run(run_id: uuid.UUID, after: int) -> AsyncIterator[Frame | Heartbeat | End]:

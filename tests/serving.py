@@ -1,4 +1,4 @@
-"""A real Steward: `manage.py up` as a process of its own, on a data folder that outlives it, and what people do with it."""
+"""A real Steward: `manage.py up` as a process of its own, on data that outlives it, and what people do with it."""
 
 from __future__ import annotations
 

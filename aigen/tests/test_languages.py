@@ -32,8 +32,16 @@ def test_the_languages_of_the_contract_are_there():
 
 @pytest.mark.parametrize(
     ("given", "name"),
-    [("Python", "python"), ("py", "python"), ("JS", "javascript"), ("node", "javascript"), ("C++", "cpp"), ("c#", "csharp"), (" golang ", "go")],
-)  # fmt: skip
+    [
+        ("Python", "python"),
+        ("py", "python"),
+        ("JS", "javascript"),
+        ("node", "javascript"),
+        ("C++", "cpp"),
+        ("c#", "csharp"),
+        (" golang ", "go"),
+    ],
+)
 def test_names_and_aliases_are_found_in_any_case(given, name):
     assert language_get(given).name == name
 
@@ -130,7 +138,10 @@ def test_own_parsers_are_argv_for_the_sandbox():
     [
         ({"Procfile": "web: python server.py --quiet\n", "server.py": ""}, ["python3", "server.py", "--quiet"]),
         ({"Procfile": "# x\nworker: a\nweb:  node 'my server.js'\r\n"}, ["node", "my server.js"]),
-        ({"Procfile": "web: npm start", "package.json": '{"scripts":{"start":"node lib/a.js"}}', "lib/a.js": ""}, ["node", "lib/a.js"]),
+        (
+            {"Procfile": "web: npm start", "package.json": '{"scripts":{"start":"node lib/a.js"}}', "lib/a.js": ""},
+            ["node", "lib/a.js"],
+        ),
         ({"Procfile": "worker: x", "server.py": ""}, ["python3", "server.py"]),
         ({"package.json": '{"scripts":{"start":"node ./app.js"}}', "app.js": ""}, ["node", "app.js"]),
         ({"package.json": '{"scripts":{"start":"node x.js && rm -rf /"}}', "server.js": ""}, ["node", "server.js"]),
@@ -153,8 +164,8 @@ def test_the_start_of_a_web_application_is_found(files, command):
 @pytest.mark.parametrize(
     "line",
     [
-        "", "a | b", "a; touch M", "a && b", "a `touch M`", "a $(touch M)", "a > x", "a < x", "'a", "PORT=1 a", "a\0b", "x " * 1000,
-        "npm start",
+        "", "a | b", "a; touch M", "a && b", "a `touch M`", "a $(touch M)", "a > x", "a < x", "'a", "PORT=1 a",
+        "a\0b", "x " * 1000, "npm start",
     ],
 )  # fmt: skip
 def test_a_start_command_that_needs_a_shell_is_refused(line):

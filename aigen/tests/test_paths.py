@@ -48,7 +48,8 @@ def test_ordinary_paths_are_normalised(given_path, normalised):
         "../../etc/cron.d/x", "a/../b", "..", "a/..", "...", "a/ ../b", "a/.. /b",
         "/etc/passwd", "//host/share", "C:\\x", "C:/x", "c:x", "a\\b", "..\\x", "\\\\host\\x",
         "..%2f..%2fetc", "%2e%2e/x", "a%00b", "a%5cb",
-        "a\0b", "a\nb", "a\tb", "a\x7fb", "a\x1b[31m", "a\u2028b", "a\u200bb", "a\u202egnp.py", "a\ufeff", "a\u00a0b", "\ud800",
+        "a\0b", "a\nb", "a\tb", "a\x7fb", "a\x1b[31m", "a\u2028b", "a\u200bb", "a\u202egnp.py", "a\ufeff",
+        "a\u00a0b", "\ud800",
         "~/x", "~root/x", "a/~b", "-rf", "a/-x.py",
         "a.", "a ", " a", "a./b", "dir /b",
         "NUL", "con.txt", "a/Aux.py", "COM1", "lpt9.log", "CONIN$",
@@ -69,10 +70,14 @@ def test_paths_that_lead_elsewhere_or_deceive_are_refused(path):
 @pytest.mark.parametrize(
     "path",
     [
-        ".git/hooks/pre-commit", "sub/.git/config", ".GIT/config", ".github/workflows/x.yml", ".gitlab-ci.yml", ".husky/pre-commit",
-        ".vscode/tasks.json", ".npmrc", ".env", ".bashrc", ".ssh/authorized_keys", ".htaccess", ".pylintrc", ".gitmodules",
-        "sitecustomize.py", "SiteCustomize.PY", "lib/usercustomize.py", "sitecustomize/__init__.py", "x.pth", "a/python311._pth",
-        "node_modules/x/index.js", "__pycache__/server.cpython-311.pyc", "server.pyc", "native.so", "addon.node", "binding.gyp",
+        ".git/hooks/pre-commit", "sub/.git/config", ".GIT/config", ".github/workflows/x.yml", ".gitlab-ci.yml",
+        ".husky/pre-commit",
+        ".vscode/tasks.json", ".npmrc", ".env", ".bashrc", ".ssh/authorized_keys", ".htaccess", ".pylintrc",
+        ".gitmodules",
+        "sitecustomize.py", "SiteCustomize.PY", "lib/usercustomize.py", "sitecustomize/__init__.py", "x.pth",
+        "a/python311._pth",
+        "node_modules/x/index.js", "__pycache__/server.cpython-311.pyc", "server.pyc", "native.so", "addon.node",
+        "binding.gyp",
         "pyvenv.cfg", "ansible.cfg", "Jenkinsfile", "azure-pipelines.yml", "\uff53itecustomize.py",
     ],
 )  # fmt: skip

@@ -20,7 +20,6 @@ from platform_site.demo.server import Server, gone
 from platform_site.demo.terminal import Terminal
 from platform_site.demo.writing import WritingView
 
-ANSWER_SECONDS = 10.0
 LIVE_SECONDS = 60.0
 LOG_SECONDS = 10.0
 STOP_SECONDS = 20.0
@@ -100,7 +99,7 @@ class Walk:
             self._cleanup.callback(server.discard)
             api = Api(server.wait_ready())
             self._cleanup.callback(api.close)
-            check(_first_answer(api, "/sign-in"))
+            check(api.http.get("/sign-in"))
             self._terminal.line(f"{server.url}/ answers")
         return server, api
 
@@ -226,18 +225,6 @@ class Walk:
         with self._timed("End the server", lambda: "exit code 0, no process left"):
             server.stop()
             _check_refused(server.url)
-
-
-def _first_answer(api: Api, path: str) -> httpx.Response:
-    """The answer to the first request; the server says that it is ready a moment before it takes connections."""
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while True:
-        try:
-            return api.http.get(path)
-        except httpx.ConnectError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
 
 
 def _row(name: str, seconds: float, note: str) -> tuple[str, str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import socket
 import threading
@@ -32,23 +33,19 @@ def slow_generation(steward, upstream):
 def viewers(steward, slow_generation):
     """Three event streams, three WebSockets and a request that waits for the generation's end."""
     readers = [Reader(steward, slow_generation["run_id"]) for _ in range(3)]
-    closed: list[int] = []
     address = f"{steward.url.replace('http', 'ws')}/ws/runs/{slow_generation['run_id']}"
 
     async def watch() -> None:
-        async with websockets.connect(address, additional_headers=steward.headers) as viewer:
-            async for _ in viewer:
-                pass
-        closed.append(viewer.close_code or 0)
+        with contextlib.suppress(websockets.ConnectionClosed):
+            async with websockets.connect(address, additional_headers=steward.headers) as viewer:
+                async for _ in viewer:
+                    pass
 
     def wait_for_answer() -> None:
         body = {"prompt": PROMPT + ", waited for", "programming_language": "python", "model": "openai/tiny"}
-        try:
-            httpx.post(
-                f"{steward.url}/api/v1/generate", json=body, headers=steward.headers, timeout=60, trust_env=False
-            )
-        except httpx.HTTPError:
-            pass
+        with contextlib.suppress(httpx.HTTPError):
+            url = f"{steward.url}/api/v1/generate"
+            httpx.post(url, json=body, headers=steward.headers, timeout=60, trust_env=False)
 
     watching = [threading.Thread(target=lambda: asyncio.run(watch()), daemon=True) for _ in range(3)]
     for thread in [*watching, threading.Thread(target=wait_for_answer, daemon=True)]:
@@ -81,9 +78,7 @@ def test_signal_ends_it_cleanly_with_viewers_and_work_and_the_work_goes_on(
 
 
 @pytest.mark.slow
-def test_second_start_takes_seconds_keeps_all_data_and_makes_no_second_administrator(
-    steward, upstream, record_property
-):
+def test_second_start_takes_seconds_keeps_all_data_and_the_administrator(steward, upstream, record_property):
     upstream.replies = [Reply(GOOD)]
     made = steward.generate(prompt=PROMPT, model="openai/tiny")
     steward.wait_for_run(made["run_id"], "succeeded")

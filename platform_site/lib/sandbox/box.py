@@ -206,6 +206,7 @@ class Box:
             if self.plan.confined:
                 self._init_fd = os.pidfd_open(pid)
                 self._namespace = PidNamespace(pid)
+            self.control.send(b"seen")
         except OSError as error:
             raise self._failure() from error
         self.control.settimeout(None)

@@ -4,7 +4,7 @@ It runs as process 1 of the sandbox, so when it ends the kernel ends everything 
 descriptors: a control socket and the plan. It imports nothing of the platform, because inside there is no platform. The
 platform trusts nothing it says: the program shares its user and may speak in its place.
 
-Control messages from the platform: `stop` (ask the program to end), `dial` with a descriptor (send back through it a
+Control messages from the platform: `seen` (once, the answer to `started`), `stop` (ask the program to end), `dial` with a descriptor (send back through it a
 connection to the program's port), end of file (the platform is gone: end at once). To the platform: `started`.
 """
 
@@ -42,6 +42,8 @@ def main() -> None:
     wakeup = arm()
     program = launch(plan["argv"], plan["env"], plan["cwd"])
     control.send(b"started")
+    if not control.recv(16):  # the platform takes hold of this process before it may end
+        end(137)
     end(Supervisor(control, wakeup, program, plan["port"]).run())
 
 

@@ -233,3 +233,17 @@ def test_the_filter_jumps_only_within_itself():
         for index, step in enumerate(steps):
             assert index + 1 + max(step[2], step[3]) < len(steps) or step[0] == 0x06
     assert seccomp_filter("pdp11") is None
+
+
+def test_a_program_that_ends_before_the_platform_looks_is_still_a_result(monkeypatch):
+    """On a busy host the first process could be gone before the platform had taken hold of it."""
+    take_hold = os.pidfd_open
+
+    def slowly(pid: int, flags: int = 0) -> int:
+        time.sleep(0.2)
+        return take_hold(pid, flags)
+
+    monkeypatch.setattr(os, "pidfd_open", slowly)
+    result = run(["true"])
+    assert result.ok
+    assert result.tree_gone

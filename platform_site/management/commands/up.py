@@ -16,10 +16,21 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.services import administrator_ensure
 from platform_site.lib import sandbox
+from runs import hints
+from runs.tail import end_streams
 from runs.worker import InProcessWorker
 
 GRACE_SECONDS = 3
 BACKLOG = 2048
+
+
+class Server(uvicorn.Server):
+    """Sends viewers and waiting callers away when it ends, instead of waiting for them to leave."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        hints.closing.set()
+        end_streams()
+        await super().shutdown(sockets)
 
 
 class Command(BaseCommand):
@@ -36,7 +47,7 @@ class Command(BaseCommand):
         call_command("migrate", interactive=False, verbosity=0)
         self._ensure_administrator()
         self._say_sandbox()
-        # uvicorn raises the signal that ended it once more: with this handler SIGTERM hands back what runs, as Ctrl-C does.
+        # uvicorn raises the signal that ended it once more; with this handler SIGTERM means what Ctrl-C means.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         worker = None if options["no_worker"] or settings.CELERY_BROKER_URL else InProcessWorker()
         if worker is not None:
@@ -94,4 +105,4 @@ class Command(BaseCommand):
             ws_max_size=64 * 1024,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+        Server(config).run(sockets=[listener])
