@@ -37,8 +37,9 @@ def name_in_heading(line: str) -> str | None:
     text = _LEAD.sub("", text, count=1).strip(_DECORATION)
     text = _LEAD.sub("", text, count=1).strip(_DECORATION)
     word, _, rest = text.partition(" ")
-    rest = rest.strip(_DECORATION)
-    if rest and not (rest[0] in "(\u2013\u2014" or text[len(word) :].lstrip(" `*").startswith(("-", ":"))):
+    # A remark may follow in brackets or behind a dash or colon; anything else makes the line a sentence.
+    is_remark = word.endswith((":", "`:")) or rest.lstrip(" `*").startswith(("(", "-", ":", "\u2013", "\u2014"))
+    if rest.strip(_DECORATION) and not is_remark:
         return None
     return _known(word.strip(_DECORATION + ","))
 

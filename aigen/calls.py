@@ -77,8 +77,10 @@ class _Call:
         while not task.done():
             await asyncio.wait({task}, timeout=CANCEL_SECONDS)
             if self._context.cancelled.is_set() and not task.done():
-                task.cancel()
-                await asyncio.wait({task})
+                # Asked again until it has ended: Python 3.11's `wait_for` forgets a cancellation that meets an answer.
+                while not task.done():
+                    task.cancel()
+                    await asyncio.wait({task}, timeout=CANCEL_SECONDS)
                 self._count("stopped")
                 raise AnswerStopped(self._completion(CUT))
         return task.result()

@@ -147,7 +147,10 @@ class Steward:
             found.update(self.get(f"/api/v1/runs/{run_id}"))
             return found["state"] in states
 
-        wait_until(reached, seconds, f"run to be {' or '.join(states)}, last {found}", 0.05)
+        try:
+            wait_until(reached, seconds, f"the run to be {' or '.join(states)}", 0.05)
+        except AssertionError as exc:
+            raise AssertionError(f"{exc}: {found}\n{self.events(run_id)[-5:]}\n" + "\n".join(self.output)) from None
         return found
 
 

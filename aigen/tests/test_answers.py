@@ -40,17 +40,16 @@ def test_the_form_that_is_asked_for():
     [
         "```python path=app/x.py", "```python path='app/x.py'", '```python path="app/x.py"', "```python file=app/x.py",
         "```python filename=app/x.py", '```python title="app/x.py"', "```python app/x.py", "```python:app/x.py",
-        "```app/x.py", "``` path=app/x.py", "```path=app/x.py", "```python {path=app/x.py}", "```python {title=\"app/x.py\"}",
-        "```python # app/x.py", "```py (app/x.py)", "```python path: app/x.py", "```Python   path = app/x.py  ", "```python path=./app//x.py",
-        "```python title=Other path=app/x.py", "`````python path=app/x.py", "```python path=`app/x.py",
+        "```app/x.py", "``` path=app/x.py", "```path=app/x.py", "```python {path=app/x.py}",
+        "```python {title=\"app/x.py\"}",
+        "```python # app/x.py", "```py (app/x.py)", "```python path: app/x.py", "```Python   path = app/x.py  ",
+        "```python path=./app//x.py",
+        "```python title=Other path=app/x.py", "`````python path=app/x.py",
     ],
 )  # fmt: skip
 def test_a_path_in_the_info_string(opening):
     fence = "`" * (len(opening) - len(opening.lstrip("`")))
     parsed = parse(f"{opening}\nx = 1\n{fence}\n")
-    if opening.endswith("`app/x.py"):
-        assert parsed.files == ()  # a backtick in the info string means that this is no fence
-        return
     assert contents(parsed) == {"app/x.py": "x = 1\n"}
     assert parsed.complete
 
@@ -58,10 +57,13 @@ def test_a_path_in_the_info_string(opening):
 @pytest.mark.parametrize(
     "line",
     [
-        "### server.py", "## `server.py`", "#### 1. server.py", "### File: server.py", "### File 2: `server.py`", "**server.py**",
-        "**`server.py`**", "**File: `server.py`**", "**server.py:**", "`server.py`:", "`server.py`", "server.py:", "1. `server.py`",
+        "### server.py", "## `server.py`", "#### 1. server.py", "### File: server.py", "### File 2: `server.py`",
+        "**server.py**",
+        "**`server.py`**", "**File: `server.py`**", "**server.py:**", "`server.py`:", "`server.py`", "server.py:",
+        "1. `server.py`",
         "- **server.py**", "### `server.py` (the server)", "### server.py - the server", "`server.py`: the server",
-        "Now create the file `server.py`:", "__server.py__", "### ./server.py", "File: server.py", "Filename: server.py",
+        "Now create the file `server.py`:", "__server.py__", "### ./server.py", "File: server.py",
+        "Filename: server.py",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("gap", ["\n", "\n\n"])
@@ -172,7 +174,7 @@ def test_commands_and_output_are_no_files():
     parsed = parse(
         f"`server.py`\n{T3}python\nx = 1\n{T3}\n\nRun `server.py` like this:\n\n{T3}bash\npython server.py\n{T3}\n\n"
         f"Then `server.py` prints:\n\n{T3}\nhello\n{T3}\n\nThe answer of `server.py` is:\n{T3}json\n{{}}\n{T3}\n"
-        f"In your own `client.py`, use it so:\n\n"
+        "In your own `client.py`, use it so:\n\n"
     )
     assert contents(parsed) == {"server.py": "x = 1\n"}
     assert parsed.complete
@@ -268,7 +270,8 @@ def test_an_answer_that_the_model_did_not_end_is_never_complete(finish_reason):
 
 def test_every_beginning_of_an_answer_is_incomplete_or_has_whole_files():
     text = (
-        f"Intro\n\n{T3}python path=a.py\nx = 1\ny = 2\n{T3}\n\n{T4}markdown path=README.md\n# A\n\n{T3}bash\nx\n{T3}\n\nB\n{T4}\n"
+        f"Intro\n\n{T3}python path=a.py\nx = 1\ny = 2\n{T3}\n\n"
+        f"{T4}markdown path=README.md\n# A\n\n{T3}bash\nx\n{T3}\n\nB\n{T4}\n"
         f'\n<file path="b.py">\ny\nz\n</file>\n\n### c.py\n\n{T3}python\nz = 1\n{T3}\n'
     )
     whole = contents(parse(text))
@@ -359,8 +362,10 @@ FIVE_MEGABYTES = 5_000_000
 @pytest.mark.parametrize(
     "unit",
     [
-        "`", "~", "```\n", "```\n\n", "~~~x\n", "<file", "<file path='a.py'>\n", "<file path='a.py'>x</file>\n", "```python path=a.py\n```\n",
-        "```python path=../a.py\n```\n", "<think></think>", "<think></think>\n", "</think>\n", " ", "\n", "\r", "- - ```\n", "# `a.py` `b`\n",
+        "`", "~", "```\n", "```\n\n", "~~~x\n", "<file", "<file path='a.py'>\n", "<file path='a.py'>x</file>\n",
+        "```python path=a.py\n```\n",
+        "```python path=../a.py\n```\n", "<think></think>", "<think></think>\n", "</think>\n", " ", "\n", "\r",
+        "- - ```\n", "# `a.py` `b`\n",
         "path=", "'\"`", "]]>", "... ", "{", '{"files":', "[", "**a.py**\n```\n", "1. ", "```md path=a.md\n\n```py\n",
     ],
 )  # fmt: skip
@@ -374,8 +379,10 @@ def test_hostile_answers_cost_no_more_than_long_ones(prefix, unit):
 
 PIECES = st.sampled_from(
     [
-        "```", "````", "~~~", "python", " path=", "a.py", "../x", "\n", "\n", "\n", " ", "    ", "<file path='b.py'>", "</file>",
-        "<![CDATA[", "]]>", "<think>", "</think>", END, "### c.py", "**d.js**", "# e.py", "x = 1", '{"files":', "}", "\0", "\ud800", "\r", "é",
+        "```", "````", "~~~", "python", " path=", "a.py", "../x", "\n", "\n", "\n", " ", "    ",
+        "<file path='b.py'>", "</file>",
+        "<![CDATA[", "]]>", "<think>", "</think>", END, "### c.py", "**d.js**", "# e.py", "x = 1", '{"files":', "}",
+        "\0", "\ud800", "\r", "é",
     ]
 )  # fmt: skip
 

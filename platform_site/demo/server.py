@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 from platform_site.demo.failure import StepFailed
@@ -35,18 +36,35 @@ EMBEDDED = {
 }
 
 
-class Server:
-    """A running server. `stop` ends it as Ctrl-C would; `discard` leaves nothing of it whatever happened."""
+def environment(folder: Path) -> dict[str, str]:
+    """This process's environment with the data in `folder` and nothing outside of it."""
+    own = EMBEDDED | {
+        "STEWARD_VAR_DIR": str(folder),
+        "DATABASE_URL": f"sqlite:///{folder / 'steward.sqlite3'}",
+        "PYTHONUNBUFFERED": "1",
+    }
+    inherited = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in own}
+    return inherited | own
 
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="steward-demo-"))
+
+class Server:
+    """A running server. `stop` ends it as Ctrl-C would; `discard` leaves nothing of it whatever happened.
+
+    Args:
+        folder: a data folder that stays; by default one of its own, removed by `discard`.
+        program: what Python runs; it takes the arguments of `manage.py up`.
+    """
+
+    def __init__(self, *, folder: Path | None = None, program: Sequence[str] = ("manage.py", "up")) -> None:
+        self._keeps_folder = folder is not None
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="steward-demo-"))
         self.url = ""
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._ready = threading.Event()
         self._process = subprocess.Popen(
-            [sys.executable, "manage.py", "up", "--host", "127.0.0.1", "--port", "0"],
+            [sys.executable, *program, "--host", "127.0.0.1", "--port", "0"],
             cwd=BASE_DIR,
-            env=self._environment(),
+            env=environment(self.folder),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -56,15 +74,6 @@ class Server:
         )
         self._reader = threading.Thread(target=self._read, name="demo-server", daemon=True)
         self._reader.start()
-
-    def _environment(self) -> dict[str, str]:
-        own = EMBEDDED | {
-            "STEWARD_VAR_DIR": str(self.folder),
-            "DATABASE_URL": f"sqlite:///{self.folder / 'steward.sqlite3'}",
-            "PYTHONUNBUFFERED": "1",
-        }
-        inherited = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in own}
-        return inherited | own
 
     def _read(self) -> None:
         assert self._process.stdout is not None  # noqa: S101 - asked for above
@@ -126,7 +135,8 @@ class Server:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if not self._keeps_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def gone(identities: set[str], *, seconds: float) -> bool:

@@ -17,7 +17,7 @@ HOSTILE = """\
 <iframe srcdoc="<script>parent.pwned=1</script>"></iframe> ![leak](http://127.0.0.1:9/leak.png)
 
 ```html path=index.html
-<!doctype html><title>x</title><script>window.pwned=1</script></textarea></pre><img src=x onerror="window.pwned=1">
+<!doctype html><title>x</title><script>window.pwned=1</script><img src=x onerror="window.pwned=1">
 ```
 
 ```markdown path=README.md
@@ -57,7 +57,7 @@ def test_from_a_description_to_a_live_application(visit):
     assert link.get_attribute("rel").startswith("noopener")
     application = page.context.new_page()
     application.goto(link.get_attribute("href"))
-    application.get_by_label("Title").fill("Buy milk")
+    application.get_by_role("textbox", name="Title").first.fill("Buy milk")
     application.get_by_role("button", name="Add").click()
     application.get_by_text("Buy milk").wait_for()
     assert application.evaluate("document.cookie") == "", "an application gets none of Steward's cookies"

@@ -7,6 +7,7 @@ import secrets
 import signal
 import socket
 import threading
+import warnings
 from typing import Any
 
 import uvicorn
@@ -95,6 +96,8 @@ class Command(BaseCommand):
         threading.Thread(target=say, name="sandbox-check", daemon=True).start()
 
     def _serve(self, listener: socket.socket) -> None:
+        # WhiteNoise reads static files synchronously; they are small and cached by browsers.
+        warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
         config = uvicorn.Config(
             "platform_site.asgi:application",
             lifespan="off",
