@@ -14,7 +14,7 @@ class Figure:
     how: str
 
     def shown(self) -> str:
-        digits = 0 if self.value >= 1000 else 1 if self.value >= 10 else 2
+        digits = 0 if isinstance(self.value, int) or self.value >= 1000 else 1 if self.value >= 10 else 2
         return f"{self.value:,.{digits}f} {self.unit}"
 
 

@@ -11,6 +11,7 @@ import django
 
 django.setup()
 
+# Both need Django to be set up.
 from django.core.management import execute_from_command_line
 
 import bench.kinds  # noqa: F401 - registers the kinds

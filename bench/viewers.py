@@ -23,6 +23,8 @@ class Seen:
     numbers: list[int] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
     ended: bool = False
+    first_at: float = 0.0
+    last_at: float = 0.0
 
     def take(self, events: list[dict]) -> None:
         now = time.time()
@@ -32,6 +34,8 @@ class Seen:
                 said, number, _ = event["text"].split(" ", 2)
                 self.lines.append(int(number))
                 self.delays.append((now - float(said)) * 1000)
+                self.first_at = self.first_at or now
+                self.last_at = now
 
     def missing(self, count: int) -> int:
         return count - len(set(self.lines))

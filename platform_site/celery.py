@@ -16,23 +16,24 @@ from celery import Celery, signals
 from django.conf import settings
 from django.db import close_old_connections
 
+
+def transport_options(broker_url: str) -> dict[str, Any]:
+    """What the transport of a broker needs beside its URL."""
+    if broker_url.startswith("amqp"):
+        return {}
+    if not broker_url.startswith("filesystem"):
+        return {"polling_interval": 0.1}
+    folder = settings.STEWARD_VAR_DIR / "queue"
+    (folder / "control").mkdir(parents=True, exist_ok=True)
+    places = {"data_folder_in": folder, "data_folder_out": folder, "control_folder": folder / "control"}
+    return {name: str(place) for name, place in places.items()} | {"polling_interval": 0.05}
+
+
 app = Celery("steward")
 app.conf.update(
     broker_url=settings.CELERY_BROKER_URL or "memory://",
     broker_connection_retry_on_startup=True,
-    broker_transport_options=(
-        {
-            "data_folder_in": str(settings.STEWARD_VAR_DIR / "queue"),
-            "data_folder_out": str(settings.STEWARD_VAR_DIR / "queue"),
-            "processed_folder": str(settings.STEWARD_VAR_DIR / "queue-done"),
-            "store_processed": False,
-            "polling_interval": 0.05,
-        }
-        if settings.CELERY_BROKER_URL.startswith("filesystem")
-        else {"polling_interval": 0.1}
-        if not settings.CELERY_BROKER_URL.startswith("amqp")
-        else {}
-    ),
+    broker_transport_options=transport_options(settings.CELERY_BROKER_URL),
     task_default_queue="work",
     task_ignore_result=True,
     worker_hijack_root_logger=False,

@@ -18,6 +18,7 @@ import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
 PROC = Path("/proc")
+LISTEN = "0A"
 READY = re.compile(r"Steward is ready: (http://\S+?)/ ")
 PASSWORD = re.compile(r"Password, shown only this once: (\S+)")
 Answer = TypeVar("Answer")
@@ -49,7 +50,7 @@ class Steward:
     def start(self) -> Steward:
         """Returns once it says that it is ready; its port stays the same from the second start on."""
         began = time.monotonic()
-        self.process = spawn_up(self.folder, self.port, self.environment)
+        self.process = spawn_up(self, self.port)
         self.output = []
         threading.Thread(target=self._collect, args=(self.process,), daemon=True).start()
         ready = wait_until(lambda: self._match(READY) or self.exit_code is not None, 60, "Steward to be ready")
@@ -154,13 +155,19 @@ class Steward:
         return found
 
 
-def spawn_up(folder: Path, port: int, environment: dict[str, str]) -> subprocess.Popen[str]:
-    """Starts `manage.py up` with nothing of this process's own configuration."""
+def environment_of(steward: Steward) -> dict[str, str]:
+    """What its processes are started with, and nothing of this process's own configuration."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    own = {"STEWARD_VAR_DIR": str(steward.folder), "PYTHONUNBUFFERED": "1", "LOG_LEVEL": "WARNING"}
+    return kept | own | steward.environment
+
+
+def spawn_up(steward: Steward, port: int) -> subprocess.Popen[str]:
+    """Starts `manage.py up` on a Steward's data."""
     return subprocess.Popen(
         [sys.executable, "manage.py", "up", "--port", str(port)],
         cwd=ROOT,
-        env=kept | {"STEWARD_VAR_DIR": str(folder), "PYTHONUNBUFFERED": "1", "LOG_LEVEL": "WARNING"} | environment,
+        env=environment_of(steward),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -174,6 +181,7 @@ class Reader(threading.Thread):
     def __init__(self, steward: Steward, run_id: str) -> None:
         super().__init__(daemon=True)
         self.events: list[dict[str, Any]] = []
+        self.arrivals: list[float] = []
         self.end_state = ""
         self.connections = 0
         self.closing = False
@@ -201,7 +209,9 @@ class Reader(threading.Thread):
                 if line.startswith("event: "):
                     name = line[7:]
                 elif line.startswith("data: ") and name == "events":
-                    self.events += json.loads(line[6:])
+                    frame = json.loads(line[6:])
+                    self.events += frame
+                    self.arrivals += [time.time()] * len(frame)
                 elif line.startswith("data: ") and name == "end":
                     self.end_state = json.loads(line[6:])["state"]
 
@@ -256,3 +266,13 @@ def _namespace(pid: int) -> int:
         return (PROC / str(pid) / "ns" / "pid").stat().st_ino
     except OSError:
         return 0
+
+
+def listening(pid: int | None = None) -> set[str]:
+    """The TCP addresses, as /proc writes them, that a process (or anybody) listens on."""
+    rows = [line.split() for line in (PROC / "net" / "tcp").read_text().splitlines()[1:]]
+    listeners = {row[1]: f"socket:[{row[9]}]" for row in rows if row[3] == LISTEN}
+    if pid is None:
+        return set(listeners)
+    held = {str(path.readlink()) for path in (PROC / str(pid) / "fd").iterdir() if path.is_symlink()}
+    return {address for address, inode in listeners.items() if inode in held}

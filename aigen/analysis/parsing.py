@@ -6,6 +6,7 @@ complaints are dropped. Call this in a worker only (`aigen.analysis.isolation`);
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import re
@@ -24,11 +25,15 @@ from aigen.languages import tree_sitter_language
 if TYPE_CHECKING:
     import tree_sitter
 
+COMPILE_BYTES = 256 * 1024
 PARSE_SECONDS = 0.6
+PARSE_SECONDS_EACH_MEBIBYTE = 0.6
 WALK_SECONDS = 0.2
 
-LENIENT = frozenset({"sql", "css"})
-"""Languages whose grammar knows only a part of what is in use: its complaints are warnings."""
+LENIENT = frozenset({"sql", "css", "c", "cpp"})
+"""Languages whose grammar knows only a part of what is in use, or no macros: its complaints are warnings."""
+_TEMPLATE_MARKS = ("{%", "<%", "<?")
+"""What shows that an HTML file is a template; what surrounds the marks need not be HTML yet."""
 
 COMMENTED_JSON = ("tsconfig", "jsconfig", "devcontainer")
 """Names of JSON files whose readers allow comments."""
@@ -40,7 +45,11 @@ _OPTIONAL_END = frozenset(
      "option", "p", "param", "rb", "rp", "rt", "rtc", "source", "tbody", "td", "tfoot", "th", "thead", "tr", "track",
      "wbr"}
 )  # fmt: skip
-_CSS_TEXT = re.compile(r"/\*.*?(?:\*/|\Z)|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|url\([^)'\"]{0,2000}\)", re.DOTALL)
+_NOT_CODE = re.compile(
+    r"/\*.*?(?:\*/|\Z)|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|url\([^)'\"]{0,2000}\)|(?<!:)//[^\n]*", re.DOTALL
+)
+# Browsers read these as text, as the standard says; the grammar does not. The replacement keeps every position.
+_HTML_TEXT = re.compile(rb"<(?![A-Za-z/!?])|&")
 _TOO_MUCH = "The file is too large or too deeply nested to be checked"
 
 
@@ -68,9 +77,10 @@ def _by_grammar(path: str, content: str, language: str) -> list[SyntaxFinding]:
 
 def _grammar_findings(path: str, content: str, language: str) -> list[SyntaxFinding]:
     source = content.encode()
-    tree = parse(source, language, PurePosixPath(path).suffix.lower())
+    readable = _HTML_TEXT.sub(b"_", source) if language == "html" else source
+    tree = parse(readable, language, PurePosixPath(path).suffix.lower())
     lines = source.split(b"\n")
-    severity: Literal["error", "warning"] = "warning" if language in LENIENT else "error"
+    severity: Literal["error", "warning"] = "warning" if _is_lenient(content, language) else "error"
     findings = []
     for node, message in _faults(tree, source, language):
         row, column = node.start_point
@@ -81,15 +91,19 @@ def _grammar_findings(path: str, content: str, language: str) -> list[SyntaxFind
     return findings
 
 
+def _is_lenient(content: str, language: str) -> bool:
+    return language in LENIENT or (language == "html" and any(mark in content for mark in _TEMPLATE_MARKS))
+
+
 def parse(source: bytes, language: str, extension: str = "") -> tree_sitter.Tree:
     """The tree-sitter tree of a source.
 
     Raises:
-        TooMuchError: the grammar needs more than `PARSE_SECONDS` of processor time.
+        TooMuchError: the grammar needs more processor time than a text of this length can deserve.
     """
     from tree_sitter import Parser  # a shared library that only workers need
 
-    deadline = time.process_time() + PARSE_SECONDS
+    deadline = time.process_time() + PARSE_SECONDS + PARSE_SECONDS_EACH_MEBIBYTE * (len(source) >> 20)
 
     def read(offset: int, _point: object) -> bytes:
         return source[offset : offset + 65_536]
@@ -131,6 +145,8 @@ def _fault(node: tree_sitter.Node, source: bytes, language: str) -> str | None:
     if node.is_error:
         if not text.strip():
             return "Unexpected end of the file"
+        if language == "html" and text.startswith("</"):
+            return f"End tag {excerpt(text)} without a start tag"
         is_long = node.end_point.row > node.start_point.row
         return f"Cannot be parsed from here on: {excerpt(text)}" if is_long else f"Unexpected {excerpt(text)}"
     if language == "html" and node.type == "erroneous_end_tag":
@@ -153,7 +169,7 @@ def _unclosed_tag(node: tree_sitter.Node, source: bytes) -> str | None:
 
 
 def _python(path: str, content: str, language: str) -> list[SyntaxFinding]:
-    """Compiled, not executed. As bytes, because Python obeys an encoding named in the file."""
+    """Compiled, not executed. Python obeys an encoding that a file names, so only the usual one may be named."""
     source = content.encode()
     try:
         encoding = tokenize.detect_encoding(io.BytesIO(source).readline)[0]
@@ -164,13 +180,18 @@ def _python(path: str, content: str, language: str) -> list[SyntaxFinding]:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            compile(source, path or "<source>", "exec", dont_inherit=True)
+            compile(content, path or "<source>", "exec", flags=_python_flags(source), dont_inherit=True)
     except SyntaxError as exc:
         own = SyntaxFinding(path, max(exc.lineno or 1, 1), max(exc.offset or 1, 1), _sentence(exc.msg), "error")
         return [own, *_others(own, path, content, language)]
     except ValueError as exc:
         return [SyntaxFinding(path, 1, 1, _sentence(str(exc)), "error")]
     return [SyntaxFinding(path, item.lineno, 1, _sentence(str(item.message)), "warning") for item in caught[:5]]
+
+
+def _python_flags(source: bytes) -> int:
+    """Long sources are parsed only: the compiler takes quadratic time in the number of functions."""
+    return ast.PyCF_ONLY_AST if len(source) > COMPILE_BYTES else 0
 
 
 def _others(own: SyntaxFinding, path: str, content: str, language: str) -> list[SyntaxFinding]:
@@ -194,14 +215,16 @@ def _json(path: str, content: str, language: str) -> list[SyntaxFinding]:
     return []
 
 
-def _css(path: str, content: str, language: str) -> list[SyntaxFinding]:
-    """Browsers skip what they do not know, but nothing after a brace that is never closed."""
+def _braced(path: str, content: str, language: str) -> list[SyntaxFinding]:
+    """For lenient grammars: a file that the grammar dislikes and whose brackets do not balance was cut or is broken."""
     findings = _by_grammar(path, content, language)
-    code = _CSS_TEXT.sub("", content)
-    opened, closed = code.count("{"), code.count("}")
-    if opened != closed:
-        line = content.rstrip().count("\n") + 1
-        findings.append(SyntaxFinding(path, line, 1, f"The file has {opened} `{{` and {closed} `}}`", "error"))
+    code = _NOT_CODE.sub("", content)
+    counts = [(mark, code.count(mark[0]), code.count(mark[1])) for mark in ("{}", "()")]
+    for mark, opened, closed in counts if findings else ():
+        if opened != closed:
+            line = content.rstrip().count("\n") + 1
+            message = f"The file has {opened} `{mark[0]}` and {closed} `{mark[1]}`"
+            findings.append(SyntaxFinding(path, line, 1, message, "error"))
     return findings
 
 
@@ -229,4 +252,4 @@ def _sentence(text: str | None) -> str:
     return line[:1].upper() + line[1:]
 
 
-_OWN_PARSERS = {"python": _python, "css": _css, "json": _json, "yaml": _yaml}
+_OWN_PARSERS = {"python": _python, "css": _braced, "c": _braced, "cpp": _braced, "json": _json, "yaml": _yaml}

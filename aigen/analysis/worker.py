@@ -16,15 +16,17 @@ from aigen.analysis.isolation import HEADER, READY
 from aigen.analysis.parsing import inspect
 
 CPU_SECONDS = 1.5
-"""Processor time for one file; the kernel ends the process after that, wherever it is."""
+CPU_SECONDS_EACH_MEBIBYTE = 1.0
+"""Processor time for one file, by its length; the kernel ends the process after that, wherever it is."""
 MEMORY_BYTES = 2 * 1024**3
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
     """Answer requests until the input ends."""
     while (header := source.read(HEADER.size)) and len(header) == HEADER.size:
-        request = json.loads(source.read(HEADER.unpack(header)[0]))
-        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)
+        (size,) = HEADER.unpack(header)
+        request = json.loads(source.read(size))
+        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS + CPU_SECONDS_EACH_MEBIBYTE * (size >> 20))
         findings = inspect(request["path"], request["content"], request["language"])
         signal.setitimer(signal.ITIMER_PROF, 0)
         answer = json.dumps(

@@ -369,7 +369,7 @@ FIVE_MEGABYTES = 5_000_000
         "path=", "'\"`", "]]>", "... ", "{", '{"files":', "[", "**a.py**\n```\n", "1. ", "```md path=a.md\n\n```py\n",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("prefix", ["", "```md path=a.md\n", "<file path='a'><![CDATA[", "```python "])
+@pytest.mark.parametrize("prefix", ["", "```md path=a.md\n"])
 def test_hostile_answers_cost_no_more_than_long_ones(prefix, unit):
     text = prefix + unit * (FIVE_MEGABYTES // len(unit))
     started = time.process_time()

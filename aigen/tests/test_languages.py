@@ -122,7 +122,9 @@ def test_the_discovered_python_tests_really_run(tmp_path: Path):
     source = "import unittest, main\nclass T(unittest.TestCase):\n    def test_it(self): self.assertEqual(main.x, 1)\n"
     files = {"main.py": "x = 1\n", "tests/test_main.py": source}
     write_tree(tmp_path / "app", files)
-    ran = subprocess.run(LANGUAGES["python"].test_command(files), cwd=tmp_path / "app", capture_output=True, text=True)
+    argv = LANGUAGES["python"].test_command(files)
+    assert argv is not None
+    ran = subprocess.run(argv, cwd=tmp_path / "app", capture_output=True, text=True)
     assert "Ran 1 test" in ran.stderr
     assert ran.returncode == 0
 

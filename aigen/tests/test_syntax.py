@@ -1,9 +1,8 @@
-import os
-import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -15,9 +14,13 @@ from aigen.analysis.syntax import MAX_CONTENT_BYTES, MAX_FINDINGS, check_syntax
 from aigen.languages import LANGUAGES
 from platform_site.lib.errors import Unavailable
 
-GOOD = {
+GOOD: dict[str, str] = {
     "a.py": "def f(x: int) -> str:\n    match x:\n        case 1: return 'a'\n    return f'{x!r}'\n",
-    "a.js": "import fs from 'node:fs';\nconst a = async () => { for await (const x of y) `${x?.y ?? 1}`; };\nclass A { #p = 1 }\n",
+    "a.js": (
+        "import fs from 'node:fs';\n"
+        "const a = async () => { for await (const x of y) `${x?.y ?? 1}`; };\n"
+        "class A { #p = 1 }\n"
+    ),
     "a.jsx": "export const A = () => <div className='x'>{1 < 2 && <br />}</div>;\n",
     "a.ts": "interface A<T> { a: T }\nconst x = <T,>(a: unknown): a is T => true; enum E { A }\n",
     "a.tsx": "const a = <div className='x'>{x as string}</div>;\n",
@@ -30,20 +33,53 @@ GOOD = {
     "fragment.html": "<div><p>x</div>\n<!-- <div> -->\n",
     "a.css": (
         ":root{--a:1px}\n@media (min-width: 1px){a:hover > b::before{content:'}';inset:0}}\n/* { */\n"
-        ".a{color:color-mix(in srgb, red 50%, blue); &:hover{color:red}}\n@layer base{a{b:c}}\n@container (width > 1px){a{b:c}}\n"
+        ".a{color:color-mix(in srgb, red 50%, blue); &:hover{color:red}}\n"
+        "@layer base{a{b:c}}\n"
+        "@container (min-width: 1px){a{b:c}}\n"
     ),
-    "A.java": "public class A { record P(int x) {} static String f(int i) { return switch (i) { case 1 -> \"a\"; default -> \"b\"; }; } }\n",
-    "a.go": "package main\n\nimport \"fmt\"\n\nfunc F[T any](a T) T { return a }\n\nfunc main() { fmt.Println(F(1)) }\n",
-    "a.rs": "async fn f<'a>(x: &'a str) -> Option<()> { let Some(y) = x.get(0) else { return None }; println!(\"{y:?}\"); None }\n",
+    "A.java": (
+        "public class A { record P(int x) {} static String f(int i) { return switch (i) { case 1 -> "
+        "\"a\"; default -> \"b\"; }; } }\n"
+    ),
+    "a.go": (
+        "package main\n"
+        "\n"
+        "import \"fmt\"\n"
+        "\n"
+        "func F[T any](a T) T { return a }\n"
+        "\n"
+        "func main() { fmt.Println(F(1)) }\n"
+    ),
+    "a.rs": (
+        "async fn f<'a>(x: &'a str) -> Option<()> { let Some(y) = x.get(0) else { return None }; "
+        "println!(\"{y:?}\"); None }\n"
+    ),
     "a.c": "#include <stdio.h>\n#define X(a) do { a; } while (0)\nint main(void) { X(puts(\"a\")); return 0; }\n",
     "a.h": "#pragma once\nnamespace a { class B { public: B() = default; template<typename T> T f(); }; }\n",
-    "a.cpp": "#include <vector>\nint main() { auto f = [&](auto x) -> int { return x; }; std::vector<std::vector<int>> v{{1}}; }\n",
-    "a.cs": "using System;\nrecord P(int X);\nclass A { static string F(int x) => x switch { 1 => $\"{x}\", _ => \"b\" }; }\n",
-    "a.php": "<?php\ndeclare(strict_types=1);\nenum S: string { case A = 'a'; }\n$f = fn($x) => match(true) { default => null };\n?>\n<h1>\n",
+    "a.cpp": (
+        "#include <vector>\n"
+        "int main() { auto f = [&](auto x) -> int { return x; }; std::vector<std::vector<int>> v{{1}}; }\n"
+    ),
+    "a.cs": (
+        "using System;\n"
+        "record P(int X);\n"
+        "class A { static string F(int x) => x switch { 1 => $\"{x}\", _ => \"b\" }; }\n"
+    ),
+    "a.php": (
+        "<?php\n"
+        "declare(strict_types=1);\n"
+        "enum S: string { case A = 'a'; }\n"
+        "$f = fn($x) => match(true) { default => null };\n"
+        "?>\n"
+        "<h1>\n"
+    ),
     "a.rb": "class A < B\n  def f(a:, b: 1) = a + b\nend\nputs <<~X\n  a #{1}\nX\n",
     "a.kt": "data class A(val x: Int)\nfun main() { val l = listOf(1).map { it + 1 }; println(\"$l\") }\n",
     "a.sh": "#!/bin/bash\nset -euo pipefail\nfor i in \"${a[@]}\"; do echo \"${i%%.*}\"; done\ncat <<EOF\nx\nEOF\n",
-    "a.sql": "CREATE TABLE IF NOT EXISTS a (id INTEGER PRIMARY KEY, b TEXT NOT NULL DEFAULT '');\nSELECT * FROM a WHERE id IN (1, 2);\n",
+    "a.sql": (
+        "CREATE TABLE IF NOT EXISTS a (id INTEGER PRIMARY KEY, b TEXT NOT NULL DEFAULT '');\n"
+        "SELECT * FROM a WHERE id IN (1, 2);\n"
+    ),
     "package.json": '{"a": [1, 2.5e3, null, "é"]}',
     "tsconfig.json": '{ // comments are allowed here\n "a": 1 }',
     "a.yaml": "a: 1\nb:\n  - x\n  - {y: 1}\n---\nc: |\n  x\n",
@@ -67,7 +103,7 @@ def test_good_files_have_no_findings(path):
         ("a.py", "x = 1\ndef f(:\n  pass\n", 2, 7, "Invalid syntax"),
         ("a.py", "x = 1\n\nreturn x\n", 3, 1, "'return' outside function"),
         ("a.py", "def f():\nreturn 1\n", 2, 1, "Expected an indented block"),
-        ("a.py", "s = 'ä' + \n", 1, 11, "Invalid syntax"),
+        ("a.py", "ä = = 1\n", 1, 5, "Invalid syntax"),
         ("a.py", "# coding: utf-7\nx = 1\n", 1, 1, "encoding other than UTF-8"),
         ("a.js", "let ä = 1; let x = ;", 1, 18, "Unexpected `=`"),
         ("a.js", "function f() {\n  if (x) {\n}\n", 3, 2, "Missing `}`"),
@@ -95,9 +131,12 @@ def test_errors_are_found_with_their_place(path, content, line, column, message)
 @pytest.mark.parametrize(
     ("path", "content"),
     [
-        ("a.js", "const x = {\n  a: 1,\nfunction("), ("a.c", "int main( { return 0; }"), ("a.cpp", "class A {"), ("a.rb", "def f\n x("),
-        ("a.php", "<?php if ("), ("a.sh", "if true; then echo"), ("a.rs", "fn main( {}"), ("a.kt", "fun main( {"), ("a.cs", "class A {"),
-        ("index.html", "<div><span>a</div></span>"), ("index.html", '<div class="a>x</div>'), ("a.tsx", "const a = <div>;"),
+        ("a.js", "const x = {\n  a: 1,\nfunction("), ("a.c", "int main( { return 0; }"), ("a.cpp", "class A {"),
+        ("a.rb", "def f\n x("),
+        ("a.php", "<?php if ("), ("a.sh", "if true; then echo"), ("a.rs", "fn main( {}"), ("a.kt", "fun main( {"),
+        ("a.cs", "class A {"),
+        ("index.html", "<div><span>a</div></span>"), ("index.html", '<div class="a>x</div>'),
+        ("a.tsx", "const a = <div>;"),
     ],
 )  # fmt: skip
 def test_cut_files_have_an_error_in_every_language(path, content):
@@ -112,6 +151,12 @@ def test_an_own_parser_finds_the_first_error_and_the_grammar_the_others():
 def test_warnings_do_not_make_a_file_unusable():
     assert [finding.severity for finding in check_syntax("a.py", r"x = '\d'", "python")] == ["warning"]
     assert [finding.severity for finding in check_syntax("a.sql", "SELEC * FORM x", "python")] == ["warning"]
+
+
+def test_macros_and_templates_are_no_errors():
+    macro = check_syntax("a.c", "EXPORT(int) f(void) BEGIN return 0; END\n", "")
+    template = check_syntax("page.html", '<a href="{% url "x" %}">{% if a < b %}<b>{% endif %}</a>', "")
+    assert "error" not in {finding.severity for finding in macro + template}
 
 
 def test_the_file_name_decides_and_the_language_is_for_text_without_one():
@@ -156,8 +201,16 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("shape", HOSTILE)
-@pytest.mark.parametrize("language", ["python", "javascript", "html", "css", "kotlin", "yaml", "json"])
+WORST = [
+        ("python", "parentheses"), ("python", "sum"), ("python", "indentation"), ("python", "one line"),
+        ("python", "one word"),
+    ("javascript", "quotes"), ("javascript", "templates"), ("html", "tags"), ("html", "heredocs"), ("html", "comments"),
+    ("css", "colons"), ("css", "generics"), ("kotlin", "colons"), ("yaml", "brackets"), ("yaml", "indentation"),
+    ("json", "brackets"), ("bash", "generics"), ("java", "one line"), ("cpp", "generics"), ("ruby", "colons"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "shape"), WORST)
 def test_hostile_sources_neither_crash_nor_hang(language, shape):
     started = time.monotonic()
     findings = check_syntax("", HOSTILE[shape], language)
@@ -189,7 +242,7 @@ def test_any_text_is_checked_in_every_language(language, text):
 
 def kill_idle_workers():
     for worker in isolation._pool._idle:
-        os.kill(worker._process.pid, signal.SIGKILL)
+        worker._process.kill()
         worker._process.wait()
 
 
@@ -209,8 +262,8 @@ def test_a_worker_that_cannot_start_is_not_blamed_on_the_text(monkeypatch):
 def test_a_worker_sees_no_environment_and_ends_with_its_input():
     check_syntax("a.py", "x = 1\n", "python")
     process = isolation._pool._idle[0]._process
-    with open(f"/proc/{process.pid}/environ", "rb") as environment:
-        assert {entry.split(b"=")[0] for entry in environment.read().split(b"\0") if entry} == {b"PATH"}
+    environment = Path(f"/proc/{process.pid}/environ").read_bytes()
+    assert {entry.split(b"=")[0] for entry in environment.split(b"\0") if entry} == {b"PATH"}
     process.stdin.close()
     assert process.wait(5) == 0
 
@@ -252,10 +305,8 @@ def test_many_threads_share_the_workers():
 
 
 def test_a_hundred_thousand_lines_are_checked():
-    source = (
-        "def f(a, b):\n    return [a + x for x in b if x]\n\n\nclass A:\n" * 1
-        + "    def g(self):\n        return {'a': 1}\n" * 30_000
-    )
+    source = "def f(a, b):\n    if a:\n        b = [a + x for x in b if x]\n    return {'a': b}\n\n" * 20_000
     started = time.process_time()
     assert inspect("a.py", source, "python") == []
-    assert time.process_time() - started < 5
+    assert inspect("a.js", "function f(a, b) {\n  return { a: a + b };\n}\n\n" * 25_000, "javascript") == []
+    assert time.process_time() - started < 10

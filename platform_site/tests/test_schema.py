@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from drf_spectacular.drainage import GENERATOR_STATS
 
 COMMITTED = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
@@ -20,6 +21,7 @@ def fresh_schema(tmp_path):
     return path.read_text()
 
 
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the schema names the number ranges of the embedded database")
 def test_committed_schema_is_fresh(fresh_schema):
     assert fresh_schema == COMMITTED.read_text(), "Run `make schema` and commit docs/openapi.yaml."
 

@@ -37,10 +37,18 @@ class Visit:
         self.base = base
         self.problems: list[str] = []
         self.asked: list[str] = []
-        page.on("console", lambda message: self.problems.append(message.text) if message.type == "error" else None)
+        page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.problems.append(str(error)))
-        page.on("dialog", lambda dialog: (self.problems.append(f"dialog {dialog.message}"), dialog.dismiss()))
+        page.on("dialog", self._on_dialog)
         page.on("request", lambda request: self.asked.append(request.url))
+
+    def _on_console(self, message) -> None:
+        if message.type == "error":
+            self.problems.append(message.text)
+
+    def _on_dialog(self, dialog) -> None:
+        self.problems.append(f"dialog {dialog.message}")
+        dialog.dismiss()
 
     @property
     def foreign(self) -> list[str]:

@@ -15,7 +15,7 @@ import websockets
 
 from aigen.tests.test_generation import GOOD, PROMPT
 from aigen.tests.upstream import Reply
-from tests.serving import Reader, Tree, spawn_up, wait_until
+from tests.serving import Reader, Steward, Tree, spawn_up, wait_until
 
 END_SECONDS = 10
 
@@ -114,7 +114,7 @@ def test_taken_port_is_said_and_the_first_one_is_unharmed(steward, upstream):
     upstream.replies = [Reply(GOOD, piece=20, pause=0.05)]
     made = steward.generate(prompt=PROMPT, model="openai/tiny")
     wait_until(lambda: steward.said(made["run_id"], "token"), 20, "its first tokens")
-    second = spawn_up(steward.folder, steward.port, {})
+    second = spawn_up(steward, steward.port)
     output, _ = second.communicate(timeout=30)
     assert second.returncode != 0
     assert f"Port {steward.port} on 127.0.0.1 cannot be used" in output
@@ -124,7 +124,7 @@ def test_taken_port_is_said_and_the_first_one_is_unharmed(steward, upstream):
 
 def test_taken_port_is_said_before_anything_is_touched(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        process = spawn_up(tmp_path / "var", taken.getsockname()[1], {})
+        process = spawn_up(Steward(tmp_path / "var"), taken.getsockname()[1])
         output, _ = process.communicate(timeout=30)
     assert process.returncode == 1
     assert "cannot be used" in output and "Traceback" not in output

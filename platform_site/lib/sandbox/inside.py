@@ -4,8 +4,9 @@ It runs as process 1 of the sandbox, so when it ends the kernel ends everything 
 descriptors: a control socket and the plan. It imports nothing of the platform, because inside there is no platform. The
 platform trusts nothing it says: the program shares its user and may speak in its place.
 
-Control messages from the platform: `seen` (once, the answer to `started`), `stop` (ask the program to end), `dial` with a descriptor (send back through it a
-connection to the program's port), end of file (the platform is gone: end at once). To the platform: `started`.
+Control messages from the platform: `seen` (once, the answer to `started`), `stop` (ask the program to end), `dial` with
+a descriptor (send back through it a connection to the program's port), end of file (the platform is gone: end at once).
+To the platform: `started`.
 """
 
 # pathlib would double the time that every sandbox takes to start
