@@ -98,3 +98,17 @@ def test_no_page_is_wider_than_the_screen_and_none_complains(visit, scheme):
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
         assert page.locator("h1").count() == 1, path
     assert [problem for problem in visit.problems if "404" not in problem] == []
+
+
+def test_an_answer_appears_while_it_is_written(visit, upstream):  # noqa: F811
+    ProviderEndpoint.objects.create(name="slow", kind="openai", base_url=upstream.url + "/v1", default_model="tiny")
+    upstream.replies = [Reply("<b>one</b> " + "word " * 60 + "last", piece=10, pause=0.05)]
+    page = visit.page
+    page.goto("/conversations")
+    page.fill("textarea[name=message]", "Say something long")
+    page.click("main form button[type=submit]")
+    page.wait_for_url(re.compile(r"/conversations/[0-9a-f-]{36}$"))
+    page.get_by_text("<b>one</b> word").wait_for()
+    assert "last" not in page.inner_text(".thread"), "shown before it is complete"
+    page.get_by_text(re.compile("word last$")).wait_for()
+    assert visit.problems == []
