@@ -36,6 +36,8 @@ class Sweeper:
     def _sweep_forever(self) -> None:
         while True:
             try:
+                # This process's own leases first: after an outage of the database they are late, not abandoned.
+                keeper.look(renew=True)
                 queue.sweep()
             except DatabaseError as exc:
                 logger.warning("The sweep waits for the database: %s", exc)
