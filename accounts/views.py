@@ -15,6 +15,7 @@ from accounts.forms import SignInForm
 from accounts.middleware import ORGANISATION_KEY
 from accounts.models import Membership
 from platform_site.lib.errors import NotAuthenticated, NotFound
+from platform_site.lib.http import posted
 from platform_site.lib.ratelimit import page_limit
 
 
@@ -33,7 +34,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     destination = safe_next(request)
     if request.method == "GET" and request.user.is_authenticated:
         return redirect(destination)
-    form = SignInForm(request.POST or None)
+    form = SignInForm(posted(request))
     if request.method == "POST" and form.is_valid():
         try:
             user = services.account_authenticate(**form.cleaned_data, request=request)

@@ -15,6 +15,7 @@ from accounts.tenancy import current_organisation
 from aigen import services
 from aigen.forms import GenerationForm
 from aigen.models import Generation
+from platform_site.lib.http import posted
 from platform_site.lib.ratelimit import page_limit
 from runs.services import run_cancel, run_retry
 
@@ -25,7 +26,7 @@ SHOWN = 20
 @require_http_methods(["GET", "POST"])
 @page_limit("generate", "60/m", key="user")
 def studio(request: HttpRequest) -> HttpResponse:
-    form = GenerationForm(request.POST or None, initial={"prompt": request.GET.get("prompt", "")})
+    form = GenerationForm(posted(request), initial={"prompt": request.GET.get("prompt", "")})
     if request.method == "POST" and form.is_valid():
         generation = services.generation_create(
             actor=actor_of(request), organisation_id=current_organisation(), **form.cleaned_data

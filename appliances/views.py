@@ -17,6 +17,7 @@ from appliances import services
 from appliances.forms import AddForm
 from appliances.models import Appliance
 from platform_site.lib.errors import InvalidRequest
+from platform_site.lib.http import posted
 from platform_site.lib.pagination import page_of
 
 
@@ -24,7 +25,7 @@ from platform_site.lib.pagination import page_of
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def appliances(request: HttpRequest) -> HttpResponse:
-    form = AddForm(request.POST or None)
+    form = AddForm(posted(request))
     if request.method == "POST" and form.is_valid():
         try:
             return added(request, form.cleaned_data["name"])

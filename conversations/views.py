@@ -19,6 +19,7 @@ from conversations import services
 from conversations.forms import BeginForm, MessageForm
 from conversations.models import Conversation, Message
 from platform_site.lib.errors import Conflict
+from platform_site.lib.http import posted
 from platform_site.lib.pagination import page_of
 
 
@@ -40,7 +41,7 @@ class Turn:
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def conversations(request: HttpRequest) -> HttpResponse:
-    form = BeginForm(request.POST or None)
+    form = BeginForm(posted(request))
     if request.method == "POST" and form.is_valid():
         return redirect("conversations:conversation", begin(request, form).pk)
     page = page_of(Conversation.objects.all(), request.GET)
@@ -68,7 +69,7 @@ def begin(request: HttpRequest, form: BeginForm) -> Conversation:
 @require_http_methods(["GET", "HEAD", "POST"])
 def conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     found = services.conversation_find(conversation_id)
-    form = MessageForm(request.POST or None)
+    form = MessageForm(posted(request))
     status = 200 if request.method != "POST" else 400
     if request.method == "POST" and form.is_valid():
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import io
 import os
@@ -95,22 +96,34 @@ def release_directory(release: Release) -> Path:
     files = unpack(bytes(release.archive), release.archive_sha256)
     root = _private(settings.STEWARD_VAR_DIR / "deployments")
     final = root / str(release.pk)
-    if _holds_exactly(final, files):
-        return final
+    with _one_at_a_time(root):
+        if not _holds_exactly(final, files):
+            _replace(root, release, final, files)
+    return final
+
+
+def _replace(root: Path, release: Release, final: Path, files: dict[str, bytes]) -> None:
     attempt = f".{release.pk}-{uuid7().hex}"
     fresh, old = root / attempt, root / f"{attempt}-old"
-    write_tree(fresh, files)
     try:
+        write_tree(fresh, files)
         if final.exists() or final.is_symlink():
             final.rename(old)
         fresh.rename(final)
-    except OSError:  # another start of the same release was faster
-        if not _holds_exactly(final, files):
-            raise
     finally:
         for leftover in (fresh, old, *_left_by_killed_starts(root, release)):
             _remove(leftover)
-    return final
+
+
+@contextlib.contextmanager
+def _one_at_a_time(directory: Path) -> Iterator[None]:
+    """Among all threads and processes of this host; the kernel lets go for a process that dies."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _left_by_killed_starts(root: Path, release: Release) -> Iterator[Path]:

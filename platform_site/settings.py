@@ -141,7 +141,6 @@ if not REDIS_URL:
     # One process counts for itself in the embedded mode, which is what these checks warn about.
     SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
 RATELIMIT_IP_META_KEY = "platform_site.lib.http.client_address"
-RATELIMIT_VIEW = "platform_site.lib.ratelimit.rate_limited"
 
 # --- Background work ----------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "")

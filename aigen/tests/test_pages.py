@@ -37,7 +37,7 @@ def test_a_form_makes_a_generation_and_leads_to_its_page(alice_pages, acme):
 
 
 @pytest.mark.parametrize(
-    "change", [{"prompt": "short"}, {"language": "cobol"}, {"model": "gpt-17"}, {"prompt": "x" * 2001}]
+    "change", [{"prompt": ""}, {"prompt": "short"}, {"language": "cobol"}, {"model": "gpt-17"}, {"prompt": "x" * 2001}]
 )
 def test_a_bad_form_is_shown_again_with_what_is_wrong(alice_pages, acme, change):
     answer = alice_pages.post("/studio", FORM | change)

@@ -11,21 +11,21 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import (
-    ImproperlyConfigured,
     PermissionDenied,
     RequestDataTooBig,
     SuspiciousOperation,
     ValidationError,
 )
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import render
+from django_ratelimit.exceptions import Ratelimited
 from django_scopes.exceptions import ScopeError
 from rest_framework import exceptions
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from platform_site.lib.errors import TITLES, FieldErrors, PermissionRefused, StewardError, TooLarge
+from platform_site.lib.errors import TITLES, FieldErrors, PermissionRefused, RateLimited, StewardError, TooLarge
 
 logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -64,6 +64,8 @@ def translate(exc: Exception) -> StewardError | None:
         return _from_rest_framework(exc)
     if isinstance(exc, Http404):
         return _error(404, "There is nothing here.")
+    if isinstance(exc, Ratelimited):  # a PermissionDenied to Django
+        return RateLimited("Too many attempts. Please wait a minute and try again.", retryable=True, retry_after=60)
     if isinstance(exc, PermissionDenied):
         return PermissionRefused("You may not do this.")
     if isinstance(exc, ScopeError):
@@ -294,6 +296,11 @@ class StrictJSONParser(JSONParser):
         return strict_json(raw)
 
 
+def posted(request: HttpRequest) -> QueryDict | None:
+    """What a form was sent, also when that is nothing; None when the form is only to be shown."""
+    return request.POST if request.method == "POST" else None
+
+
 def client_address(request: HttpRequest) -> str:
     """The peer's address. `X-Forwarded-For` counts only for as many hops as `TRUSTED_PROXY_COUNT` names."""
     hops = settings.REST_FRAMEWORK["NUM_PROXIES"]
@@ -301,6 +308,3 @@ def client_address(request: HttpRequest) -> str:
     if hops and len(forwarded) >= hops:
         return str(forwarded[-hops])
     return str(request.META.get("REMOTE_ADDR", ""))
-
-
-__all__ = ["ImproperlyConfigured", "client_address", "error_body", "error_response", "exception_handler", "strict_json"]

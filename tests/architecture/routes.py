@@ -59,6 +59,7 @@ def door(*uses: dict[str, Use]) -> Route:
 
 
 GENERATE = {"prompt": "A function that adds two numbers", "programming_language": "python", "model": "builtin"}
+STUDIO = {"prompt": "A function that adds two numbers", "language": "python", "model": "builtin"}
 DEPLOY = {"generation_id": "{generation_id}", "name": "Counter"}
 
 ROUTES: dict[str, Route] = {
@@ -100,7 +101,7 @@ ROUTES: dict[str, Route] = {
     "api/v1/generations/<uuid:generation_id>/archive": api(read()),
     "api/v1/languages": api(read()),
     "api/v1/models": api(read()),
-    "studio": page(read(), write(400, {}, viewer=400)),
+    "studio": page(read(), write(302, STUDIO)),
     "studio/<uuid:generation_id>": page(read()),
     "studio/<uuid:generation_id>/panel": page(read()),
     "studio/<uuid:generation_id>/cancel": page(write(409)),

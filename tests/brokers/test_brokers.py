@@ -144,7 +144,7 @@ def test_lines_of_a_worker_reach_a_reader_of_another_process_quickly(
             for event, arrived in zip(reader.events, reader.arrivals, strict=True)
             if event["kind"] == "token"
         )
-        assert len(delays) > 20
+        assert len(delays) >= 15
         record_property("median seconds from line to reader", round(statistics.median(delays), 4))
         record_property("99th percentile", round(delays[int(len(delays) * 0.99) - 1], 4))
         assert statistics.median(delays) < 0.2, delays
