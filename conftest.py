@@ -143,7 +143,7 @@ def live_asgi(transactional_db) -> Iterator[str]:
     import uvicorn
     from django.db import connections
 
-    listener = socket.socket()
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
         "platform_site.asgi:application", lifespan="off", log_config=None, timeout_graceful_shutdown=1
