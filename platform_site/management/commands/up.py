@@ -107,6 +107,8 @@ class Command(BaseCommand):
             server_header=False,
             proxy_headers=False,
             ws_max_size=64 * 1024,
+            # Compressing each frame once per viewer costs more than the bytes it saves.
+            ws_per_message_deflate=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         Server(config).run(sockets=[listener])
