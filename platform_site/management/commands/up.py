@@ -68,7 +68,7 @@ class Command(BaseCommand):
     def _listen(self, host: str, port: int) -> socket.socket:
         """Takes the port before anything else: a second start on it must not touch the first one's work."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        # With the protocol named asyncio sets TCP_NODELAY on what it accepts; without, every kept connection waits 40 ms.
+        # With the protocol named, asyncio sets TCP_NODELAY on what it accepts; without, kept connections wait 40 ms.
         listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
