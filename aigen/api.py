@@ -17,27 +17,13 @@ from aigen.languages import LANGUAGES
 from aigen.models import Generation, GenerationStatus
 from aigen.registry import model_choices
 from aigen.serializers import FileSerializer, GenerateSerializer, GenerationSerializer, GenerationSummarySerializer
-from platform_site.lib.errors import InvalidRequest
 from platform_site.lib.pagination import choice_of, page_of
 from platform_site.lib.ratelimit import ScopedRateThrottle
 from runs import sse
-from runs.api import PAGE_PARAMETERS, StreamingView
+from runs.api import IDEMPOTENCY_KEY, PAGE_PARAMETERS, StreamingView, idempotency_key
 from runs.services import run_wait
 
 WAIT_SECONDS = 30.0
-MAX_KEY = 100
-
-
-def idempotency_key(request: Request) -> str | None:
-    """The `Idempotency-Key` header.
-
-    Raises:
-        InvalidRequest: it is longer than 100 characters.
-    """
-    key = request.headers.get("Idempotency-Key")
-    if key and len(key) > MAX_KEY:
-        raise InvalidRequest(f"Idempotency-Key may have at most {MAX_KEY} characters.")
-    return key or None
 
 
 class Generate(StreamingView):
@@ -49,7 +35,11 @@ class Generate(StreamingView):
     throttle_classes = [ScopedRateThrottle]
     throttle_scope = "generate"
 
-    @extend_schema(request=GenerateSerializer, responses={200: GenerationSerializer, 202: GenerationSerializer})
+    @extend_schema(
+        request=GenerateSerializer,
+        responses={200: GenerationSerializer, 202: GenerationSerializer},
+        parameters=[IDEMPOTENCY_KEY],
+    )
     def post(self, request: Request) -> HttpResponseBase:
         form = GenerateSerializer(data=request.data)
         form.is_valid(raise_exception=True)

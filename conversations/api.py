@@ -5,22 +5,19 @@ from __future__ import annotations
 import uuid
 
 from django.http import HttpResponseBase
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.actor import actor_of
 from accounts.tenancy import current_organisation
-from aigen.api import idempotency_key
 from conversations import serializers, services
 from conversations.models import Conversation, Message
 from platform_site.lib.pagination import page_of
 from runs import sse
-from runs.api import PAGE_PARAMETERS, StreamingView
+from runs.api import IDEMPOTENCY_KEY, PAGE_PARAMETERS, StreamingView, idempotency_key
 from runs.serializers import RunSerializer
-
-IDEMPOTENCY_KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
 
 
 class Conversations(APIView):

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin
 
+from accounts.actor import actor_of
+from accounts.admin import ReadOnlyAdmin
 from deployments import services
 from deployments.models import App, Deployment, Release
-from platform_site.lib.errors import StewardError
-
-
-class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
-    """Rows that people do not write; they come from services."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+from runs.admin import act_on_each
 
 
 @admin.register(App)
@@ -87,27 +72,23 @@ class DeploymentAdmin(ReadOnlyAdmin):
     def run_link(self, deployment: Deployment) -> str:
         if deployment.run_id is None:
             return "-"
-        try:
-            url = reverse("admin:runs_run_change", args=[deployment.run_id])
-        except NoReverseMatch:
-            url = reverse("runs:run", args=[deployment.run_id])
+        url = reverse("admin:runs_run_change", args=[deployment.run_id])
         return format_html('<a href="{}">{}</a>', url, deployment.run_id)
 
     @admin.action(description="Stop")
     def stop(self, request: HttpRequest, chosen: QuerySet[Deployment]) -> None:
-        self._each(request, chosen, services.deployment_stop, "is being stopped")
+        actor = actor_of(request)
+        act_on_each(
+            self, request, chosen, "being stopped", lambda row: services.deployment_stop(deployment=row, actor=actor)
+        )
 
     @admin.action(description="Restart")
     def restart(self, request: HttpRequest, chosen: QuerySet[Deployment]) -> None:
-        self._each(request, chosen, services.deployment_restart, "is being restarted")
-
-    def _each(
-        self, request: HttpRequest, chosen: QuerySet[Deployment], service: Callable[..., Deployment], what: str
-    ) -> None:
-        for deployment in chosen:
-            try:
-                service(deployment=deployment, actor=request.user)
-            except StewardError as error:
-                self.message_user(request, f"{deployment}: {error.detail}", messages.WARNING)
-            else:
-                self.message_user(request, f"{deployment} {what}.", messages.SUCCESS)
+        actor = actor_of(request)
+        act_on_each(
+            self,
+            request,
+            chosen,
+            "being restarted",
+            lambda row: services.deployment_restart(deployment=row, actor=actor),
+        )

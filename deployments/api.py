@@ -18,9 +18,8 @@ from deployments.models import App, Deployment, DeploymentStatus
 from platform_site.lib.errors import InvalidRequest, NotFound
 from platform_site.lib.pagination import choice_of, page_of, parse_id
 from runs import sse
-from runs.api import PAGE_PARAMETERS, StreamingView
+from runs.api import IDEMPOTENCY_KEY, PAGE_PARAMETERS, StreamingView, idempotency_key
 
-MAX_KEY = 120
 MAX_LOG_EVENTS = 1_000
 
 
@@ -63,7 +62,7 @@ class Deployments(APIView):
     @extend_schema(
         request=serializers.DeploySerializer,
         responses={202: serializers.DeploymentSerializer},
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[IDEMPOTENCY_KEY],
     )
     def post(self, request: Request) -> Response:
         form = serializers.DeploySerializer(data=request.data)
@@ -75,17 +74,9 @@ class Deployments(APIView):
             name=values["name"],
             target=values["target"],
             accept_unverified=values["accept_unverified"],
-            idempotency_key=_idempotency_key(request),
+            idempotency_key=idempotency_key(request),
         )
         return Response(serializers.DeploymentSerializer(deployment).data, status=202)
-
-
-def _idempotency_key(request: Request) -> str | None:
-    key = request.headers.get("Idempotency-Key", "").strip()
-    if len(key) > MAX_KEY or not key.isprintable():
-        problem = f"Up to {MAX_KEY} printable characters."
-        raise InvalidRequest("The Idempotency-Key is not valid.", errors={"Idempotency-Key": [problem]})
-    return key or None
 
 
 class DeploymentDetail(APIView):

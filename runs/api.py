@@ -23,6 +23,8 @@ from runs.models import Run, RunState
 from runs.serializers import EventPageSerializer, RunPageSerializer, RunSerializer
 
 MAX_EVENTS = 1_000
+MAX_KEY = 100
+IDEMPOTENCY_KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
 PAGE_PARAMETERS = [OpenApiParameter("limit", int), OpenApiParameter("cursor", str)]
 
 
@@ -106,6 +108,19 @@ def run_events_response(request: Request, run_id: uuid.UUID) -> HttpResponseBase
         raise NotFound("There is no such run.")
     next_after = events[-1]["seq"] if events else after
     return Response({"events": events, "last_seq": where.last_seq, "next_after": next_after, "state": where.state})
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The `Idempotency-Key` header, under which the same call makes its run only once.
+
+    Raises:
+        InvalidRequest: it is longer than 100 characters or not printable.
+    """
+    key = request.headers.get("Idempotency-Key", "").strip()
+    if len(key) > MAX_KEY or not key.isprintable():
+        problem = f"Up to {MAX_KEY} printable characters."
+        raise InvalidRequest("The Idempotency-Key is not valid.", errors={"Idempotency-Key": [problem]})
+    return key or None
 
 
 def _limit(request: Request) -> int:
