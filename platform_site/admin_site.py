@@ -9,10 +9,13 @@ from csp.decorators import csp_update
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Group
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
+from django.urls import reverse
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from accounts.tenancy import all_organisations
+from platform_site.lib.errors import PermissionRefused
 
 
 def everywhere(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -28,6 +31,17 @@ def everywhere(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespo
     return csp_update(settings.ADMIN_CONTENT_SECURITY_POLICY)(wrapped)
 
 
+def sign_in_first(request: HttpRequest, extra_context: object = None) -> HttpResponseBase:
+    """The admin's own sign-in form would be a second door for passwords, without the first one's limits.
+
+    Raises:
+        PermissionRefused: somebody is signed in who is no administrator.
+    """
+    if request.user.is_authenticated:
+        raise PermissionRefused("The administration is open to platform administrators only.")
+    return redirect_to_login(request.GET.get("next") or reverse("admin:index"))
+
+
 def open_admin_to_all_organisations() -> None:
     """Wraps every view of the default admin site; called once where its URLs are included."""
     site = admin.site
@@ -35,6 +49,7 @@ def open_admin_to_all_organisations() -> None:
     for model in (Group, OutstandingToken, BlacklistedToken):
         if site.is_registered(model):
             site.unregister(model)
+    site.login = sign_in_first  # type: ignore[method-assign,assignment]
     original = site.admin_view
 
     def admin_view(view: Callable[..., Any], cacheable: bool = False) -> Callable[..., Any]:

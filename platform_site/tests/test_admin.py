@@ -113,6 +113,10 @@ def test_only_administrators_get_in(client, alice):
     answer = client.get("/admin/")
     assert answer.status_code == 302
     assert "/admin/login" in answer.headers["Location"]
+    assert client.get("/admin/", follow=True).status_code == 403
+    client.logout()
+    assert client.get("/admin/runs/run/", follow=True).redirect_chain[-1][0] == "/sign-in?next=/admin/runs/run/"
+    assert client.post("/admin/login/", {"username": alice.email, "password": "x"}).status_code == 302
 
 
 def test_disabling_a_user_ends_their_tokens(desk, alice, alice_api):
