@@ -242,3 +242,31 @@ def test_viewers_that_leave_are_forgotten(live_asgi, acme, bearer, kind):  # noq
     while STREAM_VIEWERS._value.get() > before and time.monotonic() < deadline:
         time.sleep(0.05)
     assert STREAM_VIEWERS._value.get() == before
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_reader_serves_all_viewers_of_a_run(live_asgi, acme, bearer, kind, monkeypatch):  # noqa: F811
+    from runs import events as log
+
+    run = queue.enqueue(kind(lambda context: None), organisation_id=acme.pk)
+    reads = []
+    read = log.frames_after
+    monkeypatch.setattr(log, "frames_after", lambda *args, **kwargs: reads.append(args) or read(*args, **kwargs))
+    url = f"{live_asgi.replace('http', 'ws')}/ws/runs/{run.pk}"
+
+    async def watch():
+        sockets = [await websockets.connect(url, additional_headers=bearer) for _ in range(20)]
+        for socket in sockets:
+            await socket.recv()
+        reads.clear()
+        for number in range(10):
+            await asyncio.to_thread(events_append, run.pk, [EventDraft.of("line", f"{number}")])
+        for socket in sockets:
+            texts = []
+            while len(texts) < 10:
+                texts += [event["text"] for event in json.loads(await socket.recv())["events"]]
+            assert texts == [f"{number}" for number in range(10)]
+            await socket.close()
+
+    asyncio.run(watch())
+    assert 1 <= len(reads) <= 12, "20 viewers cost no more reads than one"
