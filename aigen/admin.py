@@ -10,7 +10,12 @@ from django.db import transaction
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminSelectWidget
+from unfold.widgets import (
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminURLInputWidget,
+)
 
 from accounts import audit
 from accounts.actor import actor_of
@@ -44,9 +49,20 @@ class ProviderEndpointForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text="Stored encrypted and never shown again. Leave empty to keep the stored one.",
     )
     base_url = forms.URLField(
-        required=False, max_length=500, assume_scheme="http", help_text="Empty for the provider's own address."
+        label="Base URL",
+        required=False,
+        max_length=500,
+        assume_scheme="http",
+        widget=UnfoldAdminURLInputWidget(),
+        help_text="Empty for the provider's own address.",
     )
-    remove_api_key = forms.BooleanField(required=False, help_text="Forget the stored key.")
+    models_offered = forms.CharField(
+        required=False,
+        max_length=20_000,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
+        help_text="Model ids people may choose besides the default one, one a line.",
+    )
+    remove_api_key = forms.BooleanField(label="Remove API key", required=False, help_text="Forget the stored key.")
 
     class Meta:
         model = ProviderEndpoint
@@ -63,8 +79,13 @@ class ProviderEndpointForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.initial["models_offered"] = "\n".join(self.instance.models_offered)
         kinds = [(kind, kind) for kind in PROVIDERS if kind != "builtin"]
         self.fields["kind"] = forms.ChoiceField(choices=kinds, widget=UnfoldAdminSelectWidget())
+
+    def clean_models_offered(self) -> list[str]:
+        lines = self.cleaned_data["models_offered"].splitlines()
+        return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
 @admin.register(ProviderEndpoint)

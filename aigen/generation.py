@@ -71,6 +71,8 @@ class Generator:
             self._keep(attempt, judgement)
             if judgement.verdict in FINAL_VERDICTS:
                 return
+            if not self._choice.is_model:
+                return  # the templates answer the same again
             if judgement.fingerprint in self._fingerprints:
                 self._context.state("repeated_failure", attempt=attempt.number)
                 return

@@ -211,3 +211,12 @@ def test_the_builtin_templates_make_an_application_that_is_ready(generate, langu
         model="builtin", language=language, prompt="a to-do list API with title, due date and done flag"
     )
     assert generation.status == "ready", (generation.reason, generation.best_attempt.test_output)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_the_templates_cannot_write_is_said_once_and_honestly(generate):
+    generation = generate(model="builtin", prompt="A function that predicts the stock market of tomorrow")
+    assert generation.status == "failed"
+    assert verdicts(generation) == ["incomplete"], "the templates are not asked twice"
+    assert "It says:" in generation.reason
+    assert "not a model" in generation.reason or "template" in generation.reason

@@ -74,7 +74,7 @@ def endpoint_form(**changes):
         "kind": "openai",
         "base_url": "http://127.0.0.1:9/v1",
         "default_model": "tiny",
-        "models_offered": "[]",
+        "models_offered": "tiny\r\n large \n\nlarge",
         "new_api_key": KEY,
         "enabled": "on",
     }
@@ -86,6 +86,7 @@ def test_a_provider_key_is_encrypted_and_never_shown(desk):
     assert answer.status_code == 302, answer.content.decode()[:2000]
     endpoint = ProviderEndpoint.objects.get(name="lab")
     assert endpoint.api_key == KEY
+    assert endpoint.models_offered == ["tiny", "large"]
     with connection.cursor() as cursor:
         cursor.execute("SELECT api_key FROM aigen_providerendpoint")
         assert KEY not in cursor.fetchone()[0]
