@@ -94,8 +94,8 @@ def _check(answer: str, *, finish_reason: str, language: str, cancel: Event) -> 
     problems = [{"code": p.code, "message": p.detail, "path": p.path or ""} for p in parsed.problems]
     if not parsed.complete:
         summary = problems[0]["message"] if problems else "The answer is not complete."
-        if not parsed.files and parsed.explanation:
-            summary = shorten(f"{summary}. It says: {' '.join(clean_text(parsed.explanation).split())}", 450)
+        if not parsed.files and finish_reason == "stop":  # it says in words why it wrote nothing
+            summary = shorten(f"{summary}. It says: {' '.join(clean_text(answer).split())}", 400)
         verdict = Verdict.INCOMPLETE if finish_reason != "stop" or not parsed.files else Verdict.INVALID_FILES
         return Judgement(verdict, summary, parsed.files, problems)
     findings = [
