@@ -48,8 +48,8 @@ schema: $(RUN_STAMP) ## Write the OpenAPI schema to docs/openapi.yaml
 	$(BIN)/python manage.py spectacular --file docs/openapi.yaml
 
 lock: $(DEV_STAMP) ## Compile requirements*.in into hashed locks
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate requirements.in -o requirements.txt
-	$(BIN)/uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate -c requirements.txt requirements-dev.in -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate requirements.in -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -c requirements.txt requirements-dev.in -o requirements-dev.txt
 
 clean: ## Remove the environment (data in var/ stays)
 	rm -rf $(VENV)
@@ -59,18 +59,20 @@ $(BIN)/python:
 	@echo "Making the environment…"
 	@$(PYTHON) -m venv $(VENV)
 
-# uv installs in seconds; where it cannot be had, pip does the same in a minute.
+# uv installs in seconds; where it cannot be had or cannot reach its registry, pip does the same in a minute.
 $(BIN)/uv: | $(BIN)/python
 	@$(BIN)/python -m pip install -q --disable-pip-version-check uv || true
 
 $(RUN_STAMP): requirements.txt | $(BIN)/python $(BIN)/uv
 	@echo "Installing what Steward needs…"
-	@if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements.txt; \
-	else $(BIN)/python -m pip install -q --require-hashes -r requirements.txt; fi
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements.txt 2>$(VENV)/uv.log \
+	|| $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.txt \
+	|| { cat $(VENV)/uv.log; exit 1; }
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.txt $(RUN_STAMP)
 	@echo "Installing what the tests need…"
-	@if [ -x $(BIN)/uv ]; then $(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements-dev.txt; \
-	else $(BIN)/python -m pip install -q --require-hashes -r requirements-dev.txt; fi
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements-dev.txt 2>$(VENV)/uv.log \
+	|| $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.txt \
+	|| { cat $(VENV)/uv.log; exit 1; }
 	@touch $@
