@@ -39,7 +39,9 @@ for pattern in ("/proc/*/environ", "/proc/*/cmdline", "/proc/*/task/*/environ", 
                 "/etc/*", "/dev/fd/*"):
     for path in glob.glob(pattern, recursive=True):
         try:
-            with open(path, "rb") as file: data = file.read(1 << 20)
+            # An ordinary user's sandbox may open its first process's pipes, which must not hold this program up.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            data = os.read(descriptor, 1 << 20)
         except OSError: continue
         if "canary-7f3a" + "9c" in data.decode(errors="replace"): print("found in", path)
 print(sorted(int(n) for n in os.listdir("/proc") if n.isdigit()), os.path.exists("/proc/1/root/etc/shadow"))
