@@ -62,7 +62,9 @@ class Generator:
             max_tokens=settings.MAX_TOKENS if self._choice.is_model else BUILTIN_MAX_TOKENS,
             temperature=settings.TEMPERATURE,
         )
-        for repair in range(settings.GENERATION_MAX_REPAIRS + 1):
+        # The templates answer the same again: there is nothing that they could repair.
+        repairs = settings.GENERATION_MAX_REPAIRS if self._choice.is_model else 0
+        for repair in range(repairs + 1):
             self._context.check_cancelled()
             attempt = self._begin_attempt(repair)
             completion = self._write(attempt, prompt)
@@ -71,8 +73,6 @@ class Generator:
             self._keep(attempt, judgement)
             if judgement.verdict in FINAL_VERDICTS:
                 return
-            if not self._choice.is_model:
-                return  # the templates answer the same again
             if judgement.fingerprint in self._fingerprints:
                 self._context.state("repeated_failure", attempt=attempt.number)
                 return
