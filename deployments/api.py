@@ -16,7 +16,7 @@ from accounts.actor import actor_of
 from deployments import logs, serializers, services
 from deployments.models import App, Deployment, DeploymentStatus
 from platform_site.lib.errors import InvalidRequest, NotFound
-from platform_site.lib.pagination import choice_of, page_of, parse_id
+from platform_site.lib.pagination import choice_of, page_of, parse_id, parse_limit
 from runs import sse
 from runs.api import IDEMPOTENCY_KEY, PAGE_PARAMETERS, StreamingView, idempotency_key
 
@@ -136,7 +136,7 @@ class DeploymentLogs(APIView):
         page = logs.log_page(
             run_id,
             sse.requested_after(request._request),
-            limit=_limit(request),
+            limit=parse_limit(request.query_params.get("limit"), default=MAX_LOG_EVENTS, maximum=MAX_LOG_EVENTS),
             query=query,
             level=choice_of(request.query_params, "level", logs.LEVELS),
         )
@@ -172,10 +172,3 @@ def _run_of(deployment_id: uuid.UUID) -> uuid.UUID:
     if run_id is None:
         raise NotFound("There is no log of this deployment.")
     return run_id
-
-
-def _limit(request: Request) -> int:
-    raw = request.query_params.get("limit", str(MAX_LOG_EVENTS))
-    if not (raw.isascii() and raw.isdigit() and len(raw) < 6 and 1 <= int(raw) <= MAX_LOG_EVENTS):
-        raise InvalidRequest(f"`limit` must be 1 to {MAX_LOG_EVENTS}.", errors={"limit": ["Out of range."]})
-    return int(raw)

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from accounts.actor import actor_of
 from platform_site.lib.errors import InvalidRequest, NotFound
-from platform_site.lib.pagination import choice_of, page_of
+from platform_site.lib.pagination import choice_of, page_of, parse_limit
 from runs import services, sse
 from runs.events import events_page
 from runs.kinds import kind_names
@@ -103,7 +103,8 @@ def run_events_response(request: Request, run_id: uuid.UUID) -> HttpResponseBase
     after = sse.requested_after(request._request)
     if sse.wants_event_stream(request._request):
         return sse.event_stream(run_id, after)
-    events, where = events_page(run_id, after, limit=_limit(request))
+    limit = parse_limit(request.query_params.get("limit"), default=MAX_EVENTS, maximum=MAX_EVENTS)
+    events, where = events_page(run_id, after, limit=limit)
     if where is None:
         raise NotFound("There is no such run.")
     next_after = events[-1]["seq"] if events else after
@@ -121,10 +122,3 @@ def idempotency_key(request: Request) -> str | None:
         problem = f"Up to {MAX_KEY} printable characters."
         raise InvalidRequest("The Idempotency-Key is not valid.", errors={"Idempotency-Key": [problem]})
     return key or None
-
-
-def _limit(request: Request) -> int:
-    raw = request.query_params.get("limit", str(MAX_EVENTS))
-    if not (raw.isascii() and raw.isdigit() and len(raw) < 6 and 1 <= int(raw) <= MAX_EVENTS):
-        raise InvalidRequest(f"`limit` must be 1 to {MAX_EVENTS}.", errors={"limit": ["Out of range."]})
-    return int(raw)

@@ -29,7 +29,7 @@ def page_of(queryset: QuerySet[Row], parameters: Mapping[str, Any]) -> Page[Row]
     Raises:
         InvalidRequest: `limit` is not 1 to 200, or `cursor` did not come from a list.
     """
-    limit = _limit(parameters.get("limit"))
+    limit = parse_limit(parameters.get("limit") or None, default=DEFAULT_LIMIT, maximum=MAX_LIMIT)
     rows = queryset.order_by("-pk")
     if cursor := parameters.get("cursor"):
         rows = rows.filter(pk__lt=parse_id(str(cursor), field="cursor"))
@@ -38,15 +38,17 @@ def page_of(queryset: QuerySet[Row], parameters: Mapping[str, Any]) -> Page[Row]
     return Page(found[:limit], str(found[limit - 1].pk) if more else None)
 
 
-def _limit(raw: Any) -> int:
-    if raw in (None, ""):
-        return DEFAULT_LIMIT
-    text = str(raw)
-    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= MAX_LIMIT):
-        raise InvalidRequest(
-            f"`limit` must be 1 to {MAX_LIMIT}.", errors={"limit": [f"A number from 1 to {MAX_LIMIT}."]}
-        )
-    return int(text)
+def parse_limit(raw: str | None, *, default: int, maximum: int) -> int:
+    """How many rows or events a query string asks for; `default` when it does not say.
+
+    Raises:
+        InvalidRequest: it is not a number from 1 to `maximum`.
+    """
+    if raw is None:
+        return default
+    if not (raw.isascii() and raw.isdigit() and len(raw) < 6 and 1 <= int(raw) <= maximum):
+        raise InvalidRequest(f"`limit` must be 1 to {maximum}.", errors={"limit": [f"A number from 1 to {maximum}."]})
+    return int(raw)
 
 
 def parse_id(raw: str, *, field: str) -> uuid.UUID:
