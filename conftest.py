@@ -78,7 +78,7 @@ def bob(globex):
 @pytest.fixture
 def administrator(db):
     """A platform administrator with an organisation of their own."""
-    from accounts.services import administrator_ensure
+    from accounts.services.accounts import administrator_ensure
 
     return administrator_ensure(email="admin@steward.example", password=PASSWORD)[0]
 
@@ -86,10 +86,10 @@ def administrator(db):
 def _api(user):
     from rest_framework.test import APIClient
 
-    from accounts.authentication import issue_tokens
+    from accounts.services.families import tokens_issue
 
     client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION="Bearer " + issue_tokens(user)["access"])
+    client.credentials(HTTP_AUTHORIZATION="Bearer " + tokens_issue(user=user)["access"])
     return client
 
 

@@ -14,7 +14,8 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 from accounts import audit
 from accounts.actor import actor_of
 from accounts.models import AuditEntry, Membership, Organisation, User
-from accounts.services import user_disable
+from accounts.services.accounts import user_disable
+from accounts.services.sessions import sign_out_everywhere
 
 
 class UserForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -54,7 +55,7 @@ class UserAdmin(ModelAdmin):  # type: ignore[misc]
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         if password := form.cleaned_data.get("new_password"):
             obj.set_password(password)
-            obj.token_version += 1
+            sign_out_everywhere(user=obj, actor=actor_of(request), reason="password set by an administrator")
         elif not change:
             obj.set_unusable_password()
         super().save_model(request, obj, form, change)

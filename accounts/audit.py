@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from contextvars import ContextVar
 from typing import Any
 
 from django.db import models
 
+from accounts import credentials
 from accounts.models import AuditEntry, User
-
-client_address: ContextVar[str] = ContextVar("client_address", default="")
-"""Where the current request came from; set by the tenancy middleware."""
+from observability import logs
+from platform_site.lib import origin
 
 
 def record(
@@ -23,6 +22,8 @@ def record(
     changes: dict[str, Any] | None = None,
 ) -> AuditEntry:
     """Adds an entry. `changes` is `{field: [before, after]}` and never holds secrets; `actor` None is the platform."""
+    credential = credentials.current.get()
+    came_from = origin.current.get()
     return AuditEntry.objects.create(
         organisation_id=organisation_id or getattr(target, "organisation_id", None),
         actor_id=actor.pk if actor else None,
@@ -32,5 +33,8 @@ def record(
         target_id=str(target.pk) if target is not None else "",
         target_name=str(target)[:200] if target is not None else "",
         changes=changes or {},
-        address=client_address.get(),
+        address=came_from.address[:45],
+        user_agent=came_from.user_agent,
+        credential=credential.label[:120] if credential else "",
+        request_id=logs.request_id.get(),
     )

@@ -2,55 +2,80 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
-from rest_framework.authentication import SessionAuthentication
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
-from rest_framework_simplejwt.authentication import JWTAuthentication
-from rest_framework_simplejwt.exceptions import InvalidToken
-from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
+from rest_framework_simplejwt.exceptions import TokenError
+from rest_framework_simplejwt.tokens import AccessToken
 
+from accounts.credentials import JWT, Credential
 from accounts.middleware import enter_organisation
-from accounts.models import User
+from accounts.models import TokenFamily, User
+from accounts.services.families import FAMILY_CLAIM
 
-VERSION_CLAIM = "ver"
+REFUSED = "This token is not valid any more. Sign in again."
 
 
-class TokenAuthentication(JWTAuthentication):  # type: ignore[misc]
-    """A JWT in `Authorization: Bearer`, refused once the user was disabled or their tokens were outdated."""
+def bearer_of(header: str) -> str | None:
+    """The token of an `Authorization` header, None when it holds none (RFC 6750, section 2.1)."""
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
-    def get_user(self, validated_token: Any) -> Any:
-        user = super().get_user(validated_token)
-        if not isinstance(user, User) or validated_token.get(VERSION_CLAIM) != user.token_version:
-            raise InvalidToken("This token is no longer valid. Sign in again.")
-        return user
 
-    def authenticate(self, request: Request) -> Any:
-        found = super().authenticate(request)
-        if found is not None:
-            enter_organisation(request._request, found[0])
-        return found
+def bearer_authenticate(raw: str) -> tuple[User, Credential]:
+    """Who holds a bearer token, and the credential it is.
+
+    Raises:
+        AuthenticationFailed: it is malformed, expired or revoked, or its user may no longer sign in.
+    """
+    return _jwt_authenticate(raw)
+
+
+def _jwt_authenticate(raw: str) -> tuple[User, Credential]:
+    try:
+        token = AccessToken(raw)  # type: ignore[arg-type] # the library takes the encoded text
+        family_id = uuid.UUID(str(token[FAMILY_CLAIM]))
+    except (TokenError, KeyError, ValueError) as exc:
+        raise AuthenticationFailed(REFUSED) from exc
+    # One query says all: the token's family lives, and its user may sign in.
+    family = TokenFamily.objects.select_related("user").filter(pk=family_id, revoked_at=None).first()
+    if family is None or not family.user.is_active or str(family.user_id) != token.get("user_id"):
+        raise AuthenticationFailed(REFUSED)
+    label = f"API sign-in {family.client}".strip()
+    return family.user, Credential(JWT, family.pk, family.user_id, label, second_factor=family.second_factor)
+
+
+class TokenAuthentication(BaseAuthentication):
+    """A bearer token in the `Authorization` header, the only place where one is read."""
+
+    def authenticate(self, request: Request) -> tuple[User, Credential] | None:
+        raw = bearer_of(request.headers.get("Authorization", ""))
+        if raw is None:
+            return None
+        user, credential = bearer_authenticate(raw)
+        enter_organisation(request._request, user, credential)
+        return user, credential
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="api"'
 
 
 class CookieSessionAuthentication(SessionAuthentication):
     """The pages' session; unsafe methods need the CSRF token."""
 
+    def authenticate(self, request: Request) -> Any:
+        found = super().authenticate(request)
+        return (found[0], credential_of(request._request)) if found else None
+
     def authenticate_header(self, request: Request) -> str:
         return "Session"
 
 
-def issue_tokens(user: User) -> dict[str, Any]:
-    """A fresh pair: `{access, refresh, expires_in}` with `expires_in` in seconds."""
-    refresh = RefreshToken.for_user(user)
-    return token_pair(refresh, user)
-
-
-def token_pair(refresh: Any, user: User) -> dict[str, Any]:
-    refresh[VERSION_CLAIM] = user.token_version
-    access: AccessToken = refresh.access_token
-    access[VERSION_CLAIM] = user.token_version
-    return {
-        "access": str(access),
-        "refresh": str(refresh),
-        "expires_in": int(access.lifetime.total_seconds()),
-    }
+def credential_of(request: HttpRequest | Request) -> Credential | None:
+    """The credential that a request was opened with, None for strangers."""
+    django_request = request._request if isinstance(request, Request) else request
+    return getattr(django_request, "credential", None)

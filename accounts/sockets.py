@@ -15,14 +15,15 @@ from django.http import HttpRequest
 from rest_framework.exceptions import APIException
 
 from accounts import tenancy
-from accounts.authentication import TokenAuthentication
-from accounts.middleware import ORGANISATION_KEY
+from accounts.authentication import bearer_authenticate, bearer_of
+from accounts.credentials import Credential
+from accounts.middleware import ORGANISATION_KEY, session_credential
 from accounts.models import Membership, User
 from platform_site.lib.errors import NotAuthenticated
 
 
 class SignedIn:
-    """ASGI middleware: puts `user` (or None) and `organisation_id` into the socket's scope, refuses foreign origins.
+    """ASGI middleware: puts `user`, `credential` and `organisation_id` into the scope; foreign origins are refused.
 
     A browser sends cookies with any WebSocket, so the Origin decides before the session counts. A client that sends
     no Origin is no browser and must bring a token.
@@ -37,8 +38,8 @@ class SignedIn:
             await send({"type": "websocket.close", "code": 4403})
             return
         scope = dict(scope)
-        user = await database_sync_to_async(_user_of)(scope, headers)
-        scope["user"] = user
+        user, credential = await database_sync_to_async(_credentials_of)(scope, headers)
+        scope["user"], scope["credential"] = user, credential
         scope["organisation_id"] = await database_sync_to_async(_organisation_of)(scope, headers, user)
         await self._inner(scope, receive, send)
 
@@ -58,22 +59,22 @@ def origin_allowed(headers: dict[str, str]) -> bool:
     return urlsplit(origin).netloc == headers.get("host")
 
 
-def _user_of(scope: dict[str, Any], headers: dict[str, str]) -> User | None:
+def _credentials_of(scope: dict[str, Any], headers: dict[str, str]) -> tuple[User | None, Credential | None]:
     if "authorization" in headers:
-        request = HttpRequest()
-        request.META["HTTP_AUTHORIZATION"] = headers["authorization"]
+        raw = bearer_of(headers["authorization"])
         try:
-            authentication = TokenAuthentication()
-            raw = authentication.get_raw_token(headers["authorization"].encode())
-            return authentication.get_user(authentication.get_validated_token(raw)) if raw else None
+            return bearer_authenticate(raw) if raw else (None, None)
         except APIException:
-            return None
+            return None, None
     if "origin" not in headers:
-        return None
+        return None, None
     request = HttpRequest()
     request.session = scope["session"]
     user = get_user(request)
-    return user if isinstance(user, User) and user.is_active else None
+    if not isinstance(user, User) or not user.is_active:
+        return None, None
+    request.user = user
+    return user, session_credential(request)
 
 
 def _organisation_of(scope: dict[str, Any], headers: dict[str, str], user: User | None) -> Any:

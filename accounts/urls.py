@@ -1,10 +1,10 @@
 from django.urls import path
 
-from accounts import views
+from accounts.views import organisations, sign_in
 
 app_name = "accounts"
 urlpatterns = [
-    path("sign-in", views.sign_in, name="sign_in"),
-    path("sign-out", views.sign_out, name="sign_out"),
-    path("organisation/switch", views.switch_organisation, name="switch_organisation"),
+    path("sign-in", sign_in.sign_in, name="sign_in"),
+    path("sign-out", sign_in.sign_out, name="sign_out"),
+    path("organisation/switch", organisations.switch_organisation, name="switch_organisation"),
 ]

@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts import tenancy
-from accounts.api import OpenView
+from accounts.api.sign_in import OpenView
 from appliances import serializers, services
 from appliances.models import Appliance
 from platform_site.lib.errors import NotAuthenticated, NotFound

@@ -1,4 +1,4 @@
-"""Gives every request an id, a log context and a measurement."""
+"""Gives every request an id, an origin, a log context and a measurement."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 
 from observability import logs, metrics
+from platform_site.lib import origin
+from platform_site.lib.http import client_address
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -24,9 +26,12 @@ def request_context(get_response: Callable[[HttpRequest], HttpResponse]) -> Call
         request_id = given if _ACCEPTABLE_ID.fullmatch(given) else secrets.token_hex(8)
         request.request_id = request_id  # type: ignore[attr-defined]
         token = logs.request_id.set(request_id)
+        user_agent = request.headers.get("User-Agent", "")[: origin.MAX_USER_AGENT]
+        origin_token = origin.current.set(origin.Origin(client_address(request), user_agent))
         try:
             response = get_response(request)
         finally:
+            origin.current.reset(origin_token)
             logs.request_id.reset(token)
         response["X-Request-ID"] = request_id
         _measure(request, response, time.perf_counter() - started)

@@ -5,7 +5,6 @@ from csp.decorators import csp_update
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from accounts import api as accounts
 from accounts import openapi as openapi  # registers how callers say who they are
 from aigen import api as aigen
 from observability import api as observability
@@ -15,13 +14,7 @@ from runs import api as runs
 swagger = csp_update({"style-src": [SELF, UNSAFE_INLINE]})
 
 v1: list[URLPattern | URLResolver] = [
-    path("auth/signup", accounts.SignUp.as_view()),
-    path("auth/login", accounts.Login.as_view()),
-    path("auth/refresh", accounts.Refresh.as_view()),
-    path("auth/logout", accounts.Logout.as_view()),
-    path("users/me", accounts.Me.as_view()),
-    path("organizations", accounts.Organisations.as_view()),
-    path("organizations/<uuid:organisation_id>/members", accounts.Members.as_view()),
+    path("", include("accounts.api_urls")),
     path("health", observability.Health.as_view()),
     path("generate", aigen.Generate.as_view()),
     path("generations", aigen.Generations.as_view()),

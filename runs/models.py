@@ -121,3 +121,15 @@ class EventChunk(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id} {self.first_seq}-{self.last_seq}"
+
+
+class ChoreTurn(models.Model):
+    """When a chore is due next; whoever moves `due_at` on does it."""
+
+    name = models.CharField(max_length=80, primary_key=True)
+    due_at = models.DateTimeField()
+
+    objects: models.Manager[Any] = models.Manager()
+
+    def __str__(self) -> str:
+        return self.name

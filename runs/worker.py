@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from django.conf import settings
 from django.db import DatabaseError, connections
 
 from platform_site.lib.process import process_identity
 from runs import dispatch, queue
+from runs.chores import chores_do
 from runs.execution import execute_claimed, keeper
 from runs.kinds import SERVICE, WORK
 from runs.models import Run
@@ -20,25 +22,31 @@ SERVICE_SLOTS = 64
 
 
 class Sweeper:
-    """Recovers lost runs every few seconds, in one thread of every worker process."""
+    """Recovers lost runs every few seconds and does the chores that are due, in two threads of every worker process.
+
+    Chores have a thread of their own: one that waits for a mail server must not delay a recovery.
+    """
 
     def __init__(self) -> None:
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sweep_forever, name="sweep", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(turn,), name=name, daemon=True)
+            for name, turn in (("sweep", recover), ("chores", chores_do))
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         self._stop.set()
-        self._thread.join(timeout=10)
+        for thread in self._threads:
+            thread.join(timeout=10)
 
-    def _sweep_forever(self) -> None:
+    def _repeat(self, turn: Callable[[], None]) -> None:
         while True:
             try:
-                # This process's own leases first: after an outage of the database they are late, not abandoned.
-                keeper.look(renew=True)
-                queue.sweep()
+                turn()
             except DatabaseError as exc:
                 logger.warning("The sweep waits for the database: %s", exc)
                 connections.close_all()
@@ -47,6 +55,12 @@ class Sweeper:
             if self._stop.wait(settings.RUN_SWEEP_SECONDS):
                 break
         connections.close_all()
+
+
+def recover() -> None:
+    # This process's own leases first: after an outage of the database they are late, not abandoned.
+    keeper.look(renew=True)
+    queue.sweep()
 
 
 class InProcessWorker:

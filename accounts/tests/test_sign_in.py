@@ -40,7 +40,7 @@ def test_a_refresh_token_works_once_and_never_as_access(client, alice):
 
 
 def test_a_disabled_user_is_refused_at_once(alice, administrator, alice_api):
-    from accounts.services import user_disable
+    from accounts.services.accounts import user_disable
 
     assert alice_api.get("/api/v1/users/me").status_code == 200
     user_disable(user=alice, actor=administrator)

@@ -9,7 +9,7 @@ from io import BytesIO
 import httpx
 import pytest
 
-from accounts.authentication import issue_tokens
+from accounts.services.families import tokens_issue
 from accounts.tenancy import organisation_scope
 from aigen.models import Generation
 from aigen.tests.test_generation import GOOD, PROMPT
@@ -82,7 +82,7 @@ def test_other_media_types_and_methods_are_refused(alice_api):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("chunked", [False, True])
 def test_five_megabytes_are_refused_before_any_work(live_asgi, alice, chunked):
-    headers = {"Authorization": "Bearer " + issue_tokens(alice)["access"], "Content-Type": "application/json"}
+    headers = {"Authorization": "Bearer " + tokens_issue(user=alice)["access"], "Content-Type": "application/json"}
     body = json.dumps({"prompt": "x" * 5_000_000}).encode()
     content = (body[start : start + 65_536] for start in range(0, len(body), 65_536)) if chunked else body
     answer = httpx.post(f"{live_asgi}/api/v1/generate", content=content, headers=headers)
@@ -131,7 +131,7 @@ def test_prefer_respond_async_answers_at_once_and_the_key_makes_it_once(alice_ap
 @pytest.mark.django_db(transaction=True)
 def test_accepting_an_event_stream_gives_the_run_live(live_asgi, alice, scripted_model, upstream, worker):
     upstream.replies = [Reply(GOOD)]
-    headers = {"Authorization": "Bearer " + issue_tokens(alice)["access"], "Accept": "text/event-stream"}
+    headers = {"Authorization": "Bearer " + tokens_issue(user=alice)["access"], "Accept": "text/event-stream"}
     answer, end = "", None
     with httpx.stream("POST", f"{live_asgi}/api/v1/generate", json=GOOD_REQUEST, headers=headers, timeout=30) as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")

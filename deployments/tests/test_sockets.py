@@ -8,14 +8,14 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 
-from accounts.authentication import issue_tokens
+from accounts.services.families import tokens_issue
 from deployments import services
 from deployments.tests.conftest import wait_for
 from platform_site.asgi import application
 
 
 def socket(deployment, user, headers=()) -> WebsocketCommunicator:
-    token = issue_tokens(user)["access"]
+    token = tokens_issue(user=user)["access"]
     bearer = (b"authorization", f"Bearer {token}".encode())
     return WebsocketCommunicator(application, f"/ws/deployments/{deployment.pk}/logs", [bearer, *headers])
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
 
-from platform_site.lib.http import error_body
+from platform_site.lib.http import ARRIVED_AT, error_body
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -24,6 +25,7 @@ def capped_bodies(inner: Application) -> Application:
     """`inner` behind a limit of `MAX_BODY_BYTES`, whether the length is announced or not."""
 
     async def application(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        scope[ARRIVED_AT] = datetime.now(UTC)
         limit = settings.MAX_BODY_BYTES
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if not announced.isdigit() or len(announced) > 12 or int(announced) > limit:

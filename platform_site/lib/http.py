@@ -29,6 +29,8 @@ from platform_site.lib.errors import TITLES, FieldErrors, PermissionRefused, Rat
 
 logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponse]
+ARRIVED_AT = "steward.arrived_at"
+"""Where the edge notes the time of arrival in an ASGI scope."""
 API_PREFIXES = ("/api/", "/v1/", "/health", "/metrics")
 
 
@@ -308,3 +310,9 @@ def client_address(request: HttpRequest) -> str:
     if hops and len(forwarded) >= hops:
         return str(forwarded[-hops])
     return str(request.META.get("REMOTE_ADDR", ""))
+
+
+def arrived_at(request: HttpRequest) -> datetime:
+    """When the request reached this server, before it waited for anything; now, where nobody noted it."""
+    noted = getattr(request, "scope", {}).get(ARRIVED_AT)
+    return noted if isinstance(noted, datetime) else datetime.now(UTC)

@@ -80,7 +80,16 @@ def decrypt(stored: str) -> str:
 
 
 class EncryptedTextField(models.TextField):
-    """Text that is encrypted in the database and plain in Python. It cannot be searched or compared in a query."""
+    """Text that is encrypted in the database and plain in Python. It cannot be searched or compared in a query.
+
+    Args:
+        redacted: whether `redact` hides every value that was read. Not for what each user or message has its own of:
+            the list of values to hide would grow without end.
+    """
+
+    def __init__(self, *args: Any, redacted: bool = True, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.redacted = redacted
 
     def get_prep_value(self, value: Any) -> Any:
         return encrypt(value) if value else value
@@ -89,7 +98,8 @@ class EncryptedTextField(models.TextField):
         if not value:
             return value
         plain = decrypt(value)
-        register_secret(plain)
+        if self.redacted:
+            register_secret(plain)
         return plain
 
     def get_lookup(self, lookup_name: str) -> Any:

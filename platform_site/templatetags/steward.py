@@ -72,6 +72,14 @@ def current(context: Context, namespace: str) -> SafeString:
     return SafeString('aria-current="page"') if here else SafeString("")
 
 
+@register.simple_tag(takes_context=True)
+def current_route(context: Context, name: str) -> SafeString:
+    """`aria-current="page"` when the page shown has this route name."""
+    match = getattr(context.get("request"), "resolver_match", None)
+    here = match is not None and match.url_name == name
+    return SafeString('aria-current="page"') if here else SafeString("")
+
+
 @register.simple_tag
 def moment(value: dt.datetime | None, missing: str = NOTHING) -> SafeString | str:
     """A point in time as "3 min ago"; the browser keeps it fresh and shows the exact one, in its zone, on hover."""

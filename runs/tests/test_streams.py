@@ -12,7 +12,7 @@ import httpx
 import pytest
 import websockets
 
-from accounts.authentication import issue_tokens
+from accounts.services.families import tokens_issue
 from runs import queue
 from runs.events import EventDraft, events_append
 from runs.execution import execute
@@ -23,7 +23,7 @@ LINES = 20_000
 
 @pytest.fixture
 def bearer(alice):
-    return {"Authorization": "Bearer " + issue_tokens(alice)["access"]}
+    return {"Authorization": "Bearer " + tokens_issue(user=alice)["access"]}
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_a_place_that_is_no_number_is_a_400(live_asgi, acme, kind, bearer, after
 @pytest.mark.django_db(transaction=True)
 def test_an_outsider_sees_a_foreign_run_as_one_that_does_not_exist(live_asgi, acme, bob, kind):  # noqa: F811
     run = queue.enqueue(kind(lambda context: None), organisation_id=acme.pk)
-    headers = {"Authorization": "Bearer " + issue_tokens(bob)["access"]}
+    headers = {"Authorization": "Bearer " + tokens_issue(user=bob)["access"]}
     unknown = "01890000-0000-7000-8000-000000000000"
 
     async def closed_with(run_id):

@@ -12,7 +12,7 @@ import pytest
 from django.test import Client
 from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts.authentication import VERSION_CLAIM, issue_tokens
+from accounts.services.families import tokens_issue
 from accounts.tenancy import all_organisations
 
 UNKNOWN = "01890000-0000-7000-8000-000000000000"
@@ -130,12 +130,13 @@ def make_appliance(organisation: Any, person: Any) -> Any:
 
 # --- Who asks -----------------------------------------------------------------------------------------------------
 def with_token(user: Any) -> Client:
-    return Client(raise_request_exception=False, headers={"Authorization": "Bearer " + issue_tokens(user)["access"]})
+    return Client(
+        raise_request_exception=False, headers={"Authorization": "Bearer " + tokens_issue(user=user)["access"]}
+    )
 
 
 def with_expired_token(user: Any) -> Client:
-    token = AccessToken.for_user(user)
-    token[VERSION_CLAIM] = user.token_version
+    token = AccessToken(tokens_issue(user=user)["access"])
     token.set_exp(lifetime=-timedelta(minutes=1))
     return Client(raise_request_exception=False, headers={"Authorization": f"Bearer {token}"})
 

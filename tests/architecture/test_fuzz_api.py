@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
-from accounts.authentication import issue_tokens
+from accounts.services.families import tokens_issue
 
 ONE_FORMAT = {"error", "detail", "status_code", "timestamp", "path", "request_id"}
 EXAMPLES = 15
@@ -18,7 +18,7 @@ EXAMPLES = 15
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_no_input_makes_the_platform_fail(alice, settings_without_throttles):
-    headers = {"Authorization": "Bearer " + issue_tokens(alice)["access"], "Prefer": "respond-async"}
+    headers = {"Authorization": "Bearer " + tokens_issue(user=alice)["access"], "Prefer": "respond-async"}
     api = schemathesis.openapi.from_wsgi("/api/schema?format=json", get_wsgi_application())
     operations = [result.ok() for result in api.get_all_operations()]
     assert len(operations) > 30

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from channels.testing import WebsocketCommunicator
 
-from accounts.authentication import issue_tokens
+from accounts.services.families import tokens_issue
 from tests.architecture.conftest import (
     UNKNOWN,
     anonymous,
@@ -171,7 +171,7 @@ async def test_sockets_tell_outsiders_nothing(route, world, member, bob, victor,
     from asgiref.sync import sync_to_async
 
     def token_of(user) -> str:
-        return issue_tokens(user)["access"]
+        return tokens_issue(user=user)["access"]
 
     real, unknown = filled(route, world), filled(route, {})
     for outsider in (bob, administrator):

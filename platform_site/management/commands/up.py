@@ -15,7 +15,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from accounts.services import administrator_ensure
+from accounts.services.accounts import administrator_ensure
 from platform_site.lib import sandbox
 from runs import hints
 from runs.tail import end_streams

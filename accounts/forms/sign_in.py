@@ -1,4 +1,4 @@
-"""Forms of the accounts pages."""
+"""The forms for signing in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be done with accounts. Every door (pages, REST, admin, commands) calls these."""
+"""Accounts: made, signed in to, disabled."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 from django.contrib.auth import authenticate, password_validation
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.utils.text import slugify
 
 from accounts import audit
-from accounts.models import Membership, Organisation, PlatformRole, Role, User
+from accounts.models import Organisation, PlatformRole, User
+from accounts.services.organisations import organisation_create
+from accounts.services.sessions import sign_out_everywhere
 from platform_site.lib.errors import InvalidRequest, NotAuthenticated
-from platform_site.lib.identifiers import uuid7
 
 
 @transaction.atomic
@@ -49,16 +49,6 @@ def user_create(*, email: str, password: str, name: str = "", role: str = Platfo
     return draft
 
 
-@transaction.atomic
-def organisation_create(*, name: str, owner: User) -> Organisation:
-    """A new organisation with `owner` as its owner."""
-    stem = slugify(name)[:60] or "organisation"
-    slug = stem if not Organisation.objects.filter(slug=stem).exists() else f"{stem}-{uuid7().hex[-8:]}"
-    organisation = Organisation.objects.create(name=name.strip()[:120], slug=slug)
-    Membership.objects.create(user=owner, organisation=organisation, role=Role.OWNER)
-    return organisation
-
-
 def account_authenticate(*, email: str, password: str, request: Any = None) -> User:
     """The user with this address and password, in the same time whether or not the address is known.
 
@@ -73,11 +63,12 @@ def account_authenticate(*, email: str, password: str, request: Any = None) -> U
     return user
 
 
+@transaction.atomic
 def user_disable(*, user: User, actor: User) -> User:
     """Locks an account: nothing it holds works any more."""
     user.is_active = False
-    user.token_version += 1
-    user.save(update_fields=["is_active", "token_version"])
+    user.save(update_fields=["is_active"])
+    sign_out_everywhere(user=user, actor=actor, reason="account disabled", tokens_too=True)
     audit.record(actor=actor, action="account.disable", target=user, changes={"is_active": [True, False]})
     return user
 

@@ -1,4 +1,4 @@
-"""What the accounts API takes and answers."""
+"""Users, organisations, and signing in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of accounts: sign in, sign out, switch the organisation."""
+"""Pages for signing in and out."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts import services
-from accounts.forms import SignInForm
-from accounts.middleware import ORGANISATION_KEY
-from accounts.models import Membership
-from platform_site.lib.errors import NotAuthenticated, NotFound
+from accounts.forms.sign_in import SignInForm
+from accounts.services.accounts import account_authenticate
+from platform_site.lib.errors import NotAuthenticated
 from platform_site.lib.http import posted
 from platform_site.lib.ratelimit import page_limit
 
@@ -37,7 +35,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     form = SignInForm(posted(request))
     if request.method == "POST" and form.is_valid():
         try:
-            user = services.account_authenticate(**form.cleaned_data, request=request)
+            user = account_authenticate(**form.cleaned_data, request=request)
         except NotAuthenticated as exc:
             form.add_error(None, exc.detail)
         else:
@@ -51,13 +49,3 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 def sign_out(request: HttpRequest) -> HttpResponse:
     logout(request)
     return redirect("accounts:sign_in")
-
-
-@require_POST
-def switch_organisation(request: HttpRequest) -> HttpResponse:
-    wanted = request.POST.get("organisation", "")
-    membership = Membership.objects.organisation_for(request.user, wanted) if request.user.is_authenticated else None
-    if membership is None or str(membership.pk) != wanted:
-        raise NotFound("There is no such organisation.")
-    request.session[ORGANISATION_KEY] = wanted
-    return redirect(safe_next(request))

@@ -1,0 +1,1 @@
+"""The accounts part of `/api/v1`, one module a noun."""

@@ -1,0 +1,1 @@
+"""What the accounts API takes and answers, one module a noun."""

@@ -1,0 +1,1 @@
+"""What can be done with accounts, one module a noun. Every door (pages, REST, admin, commands) calls these."""
