@@ -10,6 +10,7 @@ import uuid
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connections
 
+from accounts.permissions import OPERATE, allowed
 from accounts.tenancy import organisation_scope
 from observability import logs, metrics
 from platform_site.lib.errors import StewardError
@@ -17,7 +18,7 @@ from platform_site.lib.process import process_identity
 from runs import hints, queue
 from runs.context import RunCancelled, RunContext, RunFailed
 from runs.events import events_compact
-from runs.kinds import kind_get
+from runs.kinds import WORK, RunKind, kind_get
 from runs.models import Run, RunState
 
 logger = logging.getLogger(__name__)
@@ -122,7 +123,9 @@ def execute_claimed(run: Run) -> None:
 def _call_handler(context: RunContext) -> tuple[str, str, dict[str, object]]:
     try:
         with organisation_scope(context.organisation_id):
-            result = kind_get(context.run.kind).handler(context)
+            kind = kind_get(context.run.kind)
+            _require_standing(context.run, kind)
+            result = kind.handler(context)
     except RunCancelled:
         return RunState.CANCELLED, "Cancelled.", {}
     except RunFailed as exc:
@@ -135,6 +138,17 @@ def _call_handler(context: RunContext) -> tuple[str, str, dict[str, object]]:
         logger.exception("Run %s (%s) failed", context.run.pk, context.run.kind)
         return RunState.FAILED, "Something went wrong on our side; the log has the details.", {}
     return RunState.SUCCEEDED, "", result or {}
+
+
+def _require_standing(run: Run, kind: RunKind) -> None:
+    """Work is done only for people who still may ask for it; what lasts belongs to the organisation and goes on.
+
+    Raises:
+        RunFailed: whoever asked was removed, demoted or disabled while the run waited.
+    """
+    asker = run.created_by
+    if kind.pool == WORK and asker is not None and not allowed(asker, OPERATE, run.organisation_id):
+        raise RunFailed("The person who asked for this may not do it any more.")
 
 
 def _finish_persistently(run: Run, state: str, reason: str, result: dict[str, object]) -> None:

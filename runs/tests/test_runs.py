@@ -83,6 +83,27 @@ def test_failures_become_states_and_unforeseen_ones_show_no_detail(acme, kind, e
 
 
 @pytest.mark.django_db(transaction=True)
+def test_work_of_somebody_who_was_removed_meanwhile_is_not_done(acme, alice, kind):
+    done = []
+    run = queue.enqueue(kind(lambda context: done.append(1)), organisation_id=acme.pk, created_by=alice)
+    alice.memberships.all().delete()
+    execute(run.pk)
+    run = reload(run)
+    assert (run.state, run.reason) == ("failed", "The person who asked for this may not do it any more.")
+    assert done == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_lasts_goes_on_when_the_person_who_began_it_left(acme, alice, kind):
+    done = []
+    lasting = kind(lambda context: done.append(1), pool="service")
+    run = queue.enqueue(lasting, organisation_id=acme.pk, created_by=alice)
+    alice.memberships.all().delete()
+    execute(run.pk)
+    assert (reload(run).state, done) == ("succeeded", [1])
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_worker_whose_lease_was_taken_writes_nothing_more(acme, kind):
     lost = threading.Event()
 
