@@ -9,11 +9,20 @@ from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
 
+from tests.services import require
+
 PASSWORD = "correct horse battery staple"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any fixture: what a test `needs` of this machine."""
+    for marker in item.iter_markers("needs"):
+        for name in marker.args:
+            require(name)
 
 
 @pytest.fixture(autouse=True)
@@ -25,10 +34,16 @@ def fresh_cache() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup, django_db_blocker) -> Iterator[None]:
-    """PostgreSQL drops no database that a thread is still connected to, so threads that outlived a test are cut off."""
-    yield
+    """PostgreSQL drops no database that a thread is still connected to, so threads that outlived a test are cut off.
+
+    On SQLite the tables are emptied between tests by DELETE, which audit entries refuse elsewhere.
+    """
     from django.db import connection
 
+    if connection.vendor == "sqlite":
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute("DROP TRIGGER IF EXISTS steward_append_only_DELETE")
+    yield
     if connection.vendor == "postgresql":
         others = "datname = current_database() AND pid <> pg_backend_pid()"
         with django_db_blocker.unblock(), connection.cursor() as cursor:
@@ -143,12 +158,11 @@ def live_asgi(transactional_db) -> Iterator[str]:
     import uvicorn
     from django.db import connections
 
+    from platform_site.lib.server import server_config
+
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        "platform_site.asgi:application", lifespan="off", log_config=None, timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(server_config(grace_seconds=1))
 
     def serve() -> None:
         server.run(sockets=[listener])

@@ -2,14 +2,59 @@
 
 from django.urls import path
 
-from accounts.api import organisations, sign_in, users
+from accounts.api import (
+    audit,
+    directory,
+    invitations,
+    oauth,
+    oidc,
+    organisations,
+    second_factor,
+    sign_in,
+    tokens,
+    users,
+)
 
 urlpatterns = [
     path("auth/signup", sign_in.SignUp.as_view()),
     path("auth/login", sign_in.Login.as_view()),
     path("auth/refresh", sign_in.Refresh.as_view()),
     path("auth/logout", sign_in.Logout.as_view()),
+    path("auth/oidc/login", oidc.OidcLogin.as_view()),
+    path("auth/oidc/callback", oidc.OidcCallback.as_view(), name="oidc_callback"),
+    path("auth/token", oauth.Token.as_view()),
+    path("auth/device", oauth.Device.as_view()),
+    path("auth/password/forgotten", sign_in.PasswordForgotten.as_view()),
+    path("auth/password/reset", sign_in.PasswordReset.as_view()),
     path("users/me", users.Me.as_view()),
+    path("users/me/password", users.MyPassword.as_view()),
+    path("users/me/sessions", users.MySessions.as_view()),
+    path("users/me/sessions/<uuid:session_id>", users.MySession.as_view()),
+    path("audit", audit.Audit.as_view()),
+    path("audit/export", audit.AuditExport.as_view()),
     path("organizations", organisations.Organisations.as_view()),
+    path("organizations/<uuid:organisation_id>", organisations.OrganisationDetail.as_view()),
+    path("organizations/<uuid:organisation_id>/leave", organisations.OrganisationLeave.as_view()),
+    path("organizations/<uuid:organisation_id>/transfer", organisations.OrganisationTransfer.as_view()),
+    path("organizations/<uuid:organisation_id>/close", organisations.OrganisationClose.as_view()),
+    path("organizations/<uuid:organisation_id>/reopen", organisations.OrganisationReopen.as_view()),
     path("organizations/<uuid:organisation_id>/members", organisations.Members.as_view()),
+    path("organizations/<uuid:organisation_id>/members/<uuid:membership_id>", organisations.MemberDetail.as_view()),
+    path("organizations/<uuid:organisation_id>/invitations", invitations.Invitations.as_view()),
+    path(
+        "organizations/<uuid:organisation_id>/invitations/<uuid:invitation_id>",
+        invitations.InvitationDetail.as_view(),
+    ),
+    path(
+        "organizations/<uuid:organisation_id>/invitations/<uuid:invitation_id>/resend",
+        invitations.InvitationResend.as_view(),
+    ),
+    path("invitations/accept", invitations.InvitationAccept.as_view()),
+    path("users", directory.Users.as_view()),
+    path("users/<uuid:user_id>", directory.UserDetail.as_view()),
+    path("users/me/second-factor", second_factor.SecondFactor.as_view()),
+    path("users/me/second-factor/confirm", second_factor.SecondFactorConfirm.as_view()),
+    path("users/me/second-factor/recovery-codes", second_factor.RecoveryCodes.as_view()),
+    path("tokens", tokens.Tokens.as_view()),
+    path("tokens/<uuid:token_id>", tokens.TokenDetail.as_view()),
 ]

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import models
 
 from accounts import credentials
-from accounts.models import AuditEntry, User
+from accounts.models import AuditEntry, Organisation, User
 from observability import logs
 from platform_site.lib import origin
 
@@ -25,7 +25,7 @@ def record(
     credential = credentials.current.get()
     came_from = origin.current.get()
     return AuditEntry.objects.create(
-        organisation_id=organisation_id or getattr(target, "organisation_id", None),
+        organisation_id=organisation_id or _organisation_of(target),
         actor_id=actor.pk if actor else None,
         actor_email=actor.email if actor else "",
         action=action,
@@ -38,3 +38,7 @@ def record(
         credential=credential.label[:120] if credential else "",
         request_id=logs.request_id.get(),
     )
+
+
+def _organisation_of(target: models.Model | None) -> uuid.UUID | None:
+    return target.pk if isinstance(target, Organisation) else getattr(target, "organisation_id", None)

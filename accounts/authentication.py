@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
-from rest_framework_simplejwt.exceptions import TokenError
-from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts.credentials import JWT, Credential
+from accounts.credentials import JWT, TOKEN, Credential
 from accounts.middleware import enter_organisation
-from accounts.models import TokenFamily, User
-from accounts.services.families import FAMILY_CLAIM
-
-REFUSED = "This token is not valid any more. Sign in again."
+from accounts.models import User
+from accounts.services import tokens
+from accounts.services.families import access_find
+from platform_site.lib.errors import NotAuthenticated
 
 
 def bearer_of(header: str) -> str | None:
@@ -32,19 +29,23 @@ def bearer_authenticate(raw: str) -> tuple[User, Credential]:
     Raises:
         AuthenticationFailed: it is malformed, expired or revoked, or its user may no longer sign in.
     """
-    return _jwt_authenticate(raw)
+    return _token_authenticate(raw) if raw.startswith(tokens.PREFIX) else _jwt_authenticate(raw)
+
+
+def _token_authenticate(raw: str) -> tuple[User, Credential]:
+    try:
+        token = tokens.token_authenticate(raw)
+    except NotAuthenticated as exc:
+        raise AuthenticationFailed(exc.detail) from exc
+    label, scopes = f"token {token.name}", frozenset(token.scopes)
+    return token.user, Credential(TOKEN, token.pk, token.user_id, label, scopes, organisation_id=token.organisation_id)
 
 
 def _jwt_authenticate(raw: str) -> tuple[User, Credential]:
     try:
-        token = AccessToken(raw)  # type: ignore[arg-type] # the library takes the encoded text
-        family_id = uuid.UUID(str(token[FAMILY_CLAIM]))
-    except (TokenError, KeyError, ValueError) as exc:
-        raise AuthenticationFailed(REFUSED) from exc
-    # One query says all: the token's family lives, and its user may sign in.
-    family = TokenFamily.objects.select_related("user").filter(pk=family_id, revoked_at=None).first()
-    if family is None or not family.user.is_active or str(family.user_id) != token.get("user_id"):
-        raise AuthenticationFailed(REFUSED)
+        family = access_find(raw)
+    except NotAuthenticated as exc:
+        raise AuthenticationFailed(exc.detail) from exc
     label = f"API sign-in {family.client}".strip()
     return family.user, Credential(JWT, family.pk, family.user_id, label, second_factor=family.second_factor)
 

@@ -10,13 +10,15 @@ from accounts.models import Membership
 
 
 def organisation(request: HttpRequest) -> dict[str, Any]:
-    """Template variables `product_name`, `organisation` and `memberships` (of the signed-in user)."""
+    """Template variables `product_name`, `organisation`, `memberships` (of the signed-in user, in open organisations)
+    and `is_foreign` (whether `organisation` is one that a platform Administrator looks into)."""
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
-        return {"product_name": "Steward", "organisation": None, "memberships": []}
-    memberships = Membership.objects.filter(user=user).select_related("organisation")
+        return {"product_name": "Steward", "organisation": None, "memberships": [], "is_foreign": False}
+    memberships = Membership.objects.open().filter(user=user).select_related("organisation")
     return {
         "product_name": "Steward",
         "organisation": getattr(request, "organisation", None),
         "memberships": memberships,
+        "is_foreign": getattr(request, "foreign_organisation", False),
     }

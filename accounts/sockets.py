@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 from channels.db import database_sync_to_async
 from channels.sessions import CookieMiddleware, SessionMiddleware
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.http import HttpRequest
+from django.http.request import split_domain_port, validate_host
 from rest_framework.exceptions import APIException
 
-from accounts import tenancy
+from accounts import credentials, tenancy
 from accounts.authentication import bearer_authenticate, bearer_of
-from accounts.credentials import Credential
-from accounts.middleware import ORGANISATION_KEY, session_credential
-from accounts.models import Membership, User
-from platform_site.lib.errors import NotAuthenticated
+from accounts.credentials import READ, SESSION, Credential
+from accounts.middleware import ORGANISATION_KEY, choose_organisation, session_credential
+from accounts.models import User
+from accounts.scopes import require_scope
+from platform_site.lib import origin
+from platform_site.lib.errors import NotAuthenticated, NotFound, PermissionRefused
 
 
 class SignedIn:
@@ -34,13 +37,17 @@ class SignedIn:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        if not origin_allowed(headers):
+        if not origin_allowed(scope, headers):
             await send({"type": "websocket.close", "code": 4403})
             return
         scope = dict(scope)
+        # For the audit trail; this task is the socket's own, so nothing needs to be put back.
+        address = (scope.get("client") or ("",))[0]
+        origin.current.set(origin.Origin(address, headers.get("user-agent", "")[: origin.MAX_USER_AGENT]))
         user, credential = await database_sync_to_async(_credentials_of)(scope, headers)
         scope["user"], scope["credential"] = user, credential
-        scope["organisation_id"] = await database_sync_to_async(_organisation_of)(scope, headers, user)
+        credentials.current.set(credential)
+        scope["organisation_id"] = await database_sync_to_async(_organisation_of)(scope, headers)
         await self._inner(scope, receive, send)
 
 
@@ -49,14 +56,23 @@ def signed_in(inner: Any) -> Any:
     return CookieMiddleware(SessionMiddleware(SignedIn(inner)))
 
 
-def origin_allowed(headers: dict[str, str]) -> bool:
-    """Whether the handshake comes from this site or a configured origin."""
-    origin = headers.get("origin")
-    if origin is None:
+def origin_allowed(scope: dict[str, Any], headers: dict[str, str]) -> bool:
+    """Whether the handshake comes from no browser, from this site, or from a site that was named."""
+    came_from = headers.get("origin")
+    return came_from is None or came_from in settings.CORS_ALLOWED_ORIGINS or is_own_origin(scope, headers)
+
+
+def is_own_origin(scope: dict[str, Any], headers: dict[str, str]) -> bool:
+    """Whether a page of this site (or one that may send its forms) opened the socket, so that its session counts.
+
+    As for forms: scheme, name and port must all be those that the request came to, and the name one of ours.
+    """
+    came_from, host = headers.get("origin", ""), headers.get("host", "").lower()
+    if came_from in settings.CSRF_TRUSTED_ORIGINS:
         return True
-    if origin in settings.CORS_ALLOWED_ORIGINS or origin in settings.CSRF_TRUSTED_ORIGINS:
-        return True
-    return urlsplit(origin).netloc == headers.get("host")
+    scheme = "https" if scope.get("scheme") in ("wss", "https") else "http"
+    name, _ = split_domain_port(host)
+    return came_from.lower() == f"{scheme}://{host}" and bool(name) and validate_host(name, settings.ALLOWED_HOSTS)
 
 
 def _credentials_of(scope: dict[str, Any], headers: dict[str, str]) -> tuple[User | None, Credential | None]:
@@ -66,7 +82,7 @@ def _credentials_of(scope: dict[str, Any], headers: dict[str, str]) -> tuple[Use
             return bearer_authenticate(raw) if raw else (None, None)
         except APIException:
             return None, None
-    if "origin" not in headers:
+    if not is_own_origin(scope, headers):
         return None, None
     request = HttpRequest()
     request.session = scope["session"]
@@ -74,14 +90,20 @@ def _credentials_of(scope: dict[str, Any], headers: dict[str, str]) -> tuple[Use
     if not isinstance(user, User) or not user.is_active:
         return None, None
     request.user = user
-    return user, session_credential(request)
+    credential = session_credential(request)
+    return (user, credential) if credential else (None, None)
 
 
-def _organisation_of(scope: dict[str, Any], headers: dict[str, str], user: User | None) -> Any:
+def _organisation_of(scope: dict[str, Any], headers: dict[str, str]) -> uuid.UUID | None:
+    user, credential = scope["user"], scope["credential"]
     if user is None:
         return None
-    wanted = headers.get("x-organization") or scope["session"].get(ORGANISATION_KEY)
-    organisation = Membership.objects.organisation_for(user, wanted)
+    remembered = scope["session"].get(ORGANISATION_KEY) if credential.kind == SESSION else None
+    try:
+        organisation = choose_organisation(user, headers.get("x-organization"), credential, remembered=remembered)
+    except NotFound as exc:
+        scope["refused"] = exc
+        return None
     return organisation.pk if organisation else None
 
 
@@ -91,8 +113,15 @@ def socket_scope(scope: dict[str, Any]) -> Iterator[None]:
 
     Raises:
         NotAuthenticated: nobody is signed in on this socket.
+        NotFound: the organisation that the handshake names is not open to them.
+        PermissionRefused: they belong to no organisation, or their token may not read.
     """
-    if scope.get("user") is None or scope.get("organisation_id") is None:
+    if scope.get("user") is None:
         raise NotAuthenticated("Sign in to follow this run.")
+    if refused := scope.get("refused"):
+        raise refused
+    if scope["organisation_id"] is None:
+        raise PermissionRefused("Choose an organisation first: your account belongs to none.")
+    require_scope(scope["credential"], READ)
     with tenancy.organisation_scope(scope["organisation_id"]):
         yield

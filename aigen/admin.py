@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
@@ -19,13 +20,16 @@ from unfold.widgets import (
 
 from accounts import audit
 from accounts.actor import actor_of
-from accounts.admin import ReadOnlyAdmin
 from aigen import services
 from aigen.models import Attempt, Generation, ProviderEndpoint
 from aigen.registry import PROVIDERS
 from platform_site.lib.errors import StewardError
+from platform_site.lib.read_only_admin import ReadOnlyAdmin
+from platform_site.lib.secrets import redact
 from runs.admin import act_on_each
 from runs.services import run_cancel, run_retry
+
+KEY_FIELDS = frozenset({"new_api_key", "remove_api_key"})
 
 STATUS_COLOURS = {
     "queued": "info",
@@ -88,6 +92,22 @@ class ProviderEndpointForm(forms.ModelForm):  # type: ignore[type-arg]
         return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
 
 
+def endpoint_changes(form: Any, *, had_key: bool) -> dict[str, list[str]]:
+    """What a saved form changed, for the audit trail; of keys only whether there is one."""
+    fields = [name for name in form.changed_data if name not in KEY_FIELDS]
+    changes = {name: [_plain(form.initial.get(name)), _plain(form.cleaned_data[name])] for name in fields}
+    if KEY_FIELDS & set(form.changed_data):
+        kept = "set" if form.instance.api_key else "none"
+        changes["api_key"] = ["set" if had_key else "none", "replaced" if had_key and kept == "set" else kept]
+    return changes
+
+
+def _plain(value: object) -> str:
+    """A setting as text; an address without what may be a secret in it."""
+    text = ", ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
+    return redact(re.sub(r"//[^/@\s]*@|\?.*", "…", ", ".join(text.splitlines())))
+
+
 @admin.register(ProviderEndpoint)
 class ProviderEndpointAdmin(ModelAdmin):  # type: ignore[misc]
     form = ProviderEndpointForm
@@ -101,14 +121,24 @@ class ProviderEndpointAdmin(ModelAdmin):  # type: ignore[misc]
 
     @transaction.atomic
     def save_model(self, request: HttpRequest, obj: ProviderEndpoint, form: Any, change: bool) -> None:
+        had_key = bool(obj.api_key)
         if form.cleaned_data["remove_api_key"]:
             obj.api_key = ""
         elif key := form.cleaned_data["new_api_key"]:
             obj.api_key = key
         super().save_model(request, obj, form, change)
         action = "provider_endpoint.change" if change else "provider_endpoint.create"
-        changed = {name: ["", "changed"] for name in form.changed_data}
-        audit.record(actor=actor_of(request), action=action, target=obj, changes=changed)
+        changes = endpoint_changes(form, had_key=had_key)
+        audit.record(actor=actor_of(request), action=action, target=obj, changes=changes)
+
+    @transaction.atomic
+    def delete_model(self, request: HttpRequest, obj: ProviderEndpoint) -> None:
+        audit.record(actor=actor_of(request), action="provider_endpoint.delete", target=obj)
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
+        for endpoint in queryset:
+            self.delete_model(request, endpoint)
 
     @admin.action(description="Test connection")
     def test_connection(self, request: HttpRequest, queryset: Any) -> None:

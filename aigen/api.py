@@ -56,7 +56,7 @@ class Generate(StreamingView):
         )
         run = services.generation_run(generation.pk)
         if sse.wants_event_stream(request._request):
-            response = sse.event_stream(run.pk, 0)
+            response = sse.event_stream(request, run.pk, 0)
             response["Location"] = f"/api/v1/generations/{generation.pk}"
             return response
         at_once = "respond-async" in request.headers.get("Prefer", "")

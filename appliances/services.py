@@ -71,7 +71,9 @@ def appliance_create(*, organisation_id: uuid.UUID, actor: User, name: str, addr
     try:
         with transaction.atomic():
             appliance.save(force_insert=True)
-            audit.record(actor=actor, action="appliance.create", target=appliance)
+            made = {"name": ["", appliance.name]}
+            audit.record(actor=actor, action="appliance.create", target=appliance, changes=made)
+            audit.record(actor=actor, action="appliance.show_code", target=appliance)
     except IntegrityError as exc:
         taken = f"There is an appliance called {appliance.name} already."
         raise InvalidRequest(taken, errors={"name": [taken]}) from exc
@@ -94,7 +96,8 @@ def appliance_enroll(*, code: str) -> tuple[Appliance, str]:
     key = secrets.new_key()
     now = timezone.now()
     with all_organisations(), transaction.atomic():
-        waiting = Appliance.objects.select_for_update().filter(enrolment_code_hash=secrets.code_hash(code))
+        locked = Appliance.objects.select_for_update(of=("self",))
+        waiting = locked.filter(enrolment_code_hash=secrets.code_hash(code), organisation__closed_at=None)
         appliance = waiting.filter(enrolment_expires_at__gt=now).first()
         if appliance is None:
             raise NotAuthenticated("This enrolment code is not valid: it is wrong, used or expired.")
@@ -112,7 +115,8 @@ def device_authenticate(*, key: str) -> Appliance:
         NotAuthenticated: no appliance does.
     """
     with all_organisations():
-        appliance = Appliance.objects.filter(key_hash=secrets.key_hash(key)).first()
+        known = Appliance.objects.filter(key_hash=secrets.key_hash(key), organisation__closed_at=None)
+        appliance = known.first()
     if not isinstance(appliance, Appliance):
         raise NotAuthenticated("This device key is not valid.")
     return appliance

@@ -8,8 +8,8 @@ from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
-from accounts.admin import ReadOnlyAdmin
 from conversations.models import Conversation
+from platform_site.lib.read_only_admin import ReadOnlyAdmin
 
 
 @admin.register(Conversation)

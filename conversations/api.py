@@ -78,7 +78,7 @@ class Messages(StreamingView):
             idempotency_key=idempotency_key(request),
         )
         if sse.wants_event_stream(request._request):
-            return sse.event_stream(exchange.run.pk, 0)
+            return sse.event_stream(request, exchange.run.pk, 0)
         body = {
             "message": serializers.MessageSerializer(exchange.question).data,
             "answer": serializers.MessageSerializer(exchange.answer).data,

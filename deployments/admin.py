@@ -9,9 +9,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from accounts.actor import actor_of
-from accounts.admin import ReadOnlyAdmin
 from deployments import services
 from deployments.models import App, Deployment, Release
+from platform_site.lib.read_only_admin import ReadOnlyAdmin
 from runs.admin import act_on_each
 
 

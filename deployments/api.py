@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.actor import actor_of
+from accounts.standing import viewing_of
 from deployments import logs, serializers, services
 from deployments.models import App, Deployment, DeploymentStatus
 from platform_site.lib.errors import InvalidRequest, NotFound
@@ -152,7 +153,7 @@ class DeploymentLogStream(StreamingView):
     @extend_schema(responses={(200, "text/event-stream"): str}, parameters=[OpenApiParameter("after", int)])
     def get(self, request: Request, deployment_id: uuid.UUID) -> HttpResponseBase:
         run_id = _run_of(deployment_id)
-        return sse.event_stream(run_id, sse.requested_after(request._request))
+        return sse.event_stream(request, run_id, sse.requested_after(request._request))
 
 
 class DeploymentLogDownload(StreamingView):
@@ -160,8 +161,8 @@ class DeploymentLogDownload(StreamingView):
 
     @extend_schema(responses={(200, "text/plain"): str})
     def get(self, request: Request, deployment_id: uuid.UUID) -> HttpResponseBase:
-        run_id = _run_of(deployment_id)
-        response = StreamingHttpResponse(logs.log_text(run_id), content_type="text/plain; charset=utf-8")
+        text = logs.log_text(_run_of(deployment_id), viewing_of(request))
+        response = StreamingHttpResponse(text, content_type="text/plain; charset=utf-8")
         response["Content-Disposition"] = f'attachment; filename="deployment-{deployment_id}.log"'
         response["Cache-Control"] = "no-store"
         return response

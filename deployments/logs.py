@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+from accounts.standing import Viewing
 from runs.events import events_page, frames_after, position
 from runs.tail import hub
 
@@ -69,20 +70,21 @@ def log_page(run_id: uuid.UUID, after: int, *, limit: int, query: str = "", leve
     return LogPage(found, after, where.last_seq, where.state) if where else None
 
 
-async def log_text(run_id: uuid.UUID) -> AsyncIterator[bytes]:
-    """Every line and step up to now as text with its time, a chunk at a time."""
+async def log_text(run_id: uuid.UUID, viewing: Viewing) -> AsyncIterator[bytes]:
+    """Every line and step up to now as text with its time, a chunk at a time, while its reader may see it."""
     here = hub()
     where = await here.read(position, run_id)
     after = 0
-    while where is not None and after < where.last_seq:
-        read = functools.partial(frames_after, up_to=where.last_seq)
-        frames = await here.read(read, run_id, after)
-        if not frames:
-            return
-        for frame in frames:
-            after = frame.last_seq
-            yield _as_text(frame.body)
-        await asyncio.sleep(0)
+    with viewing.watched():
+        while where is not None and after < where.last_seq and not viewing.is_lost:
+            read = functools.partial(frames_after, up_to=where.last_seq)
+            frames = await here.read(read, run_id, after)
+            if not frames:
+                return
+            for frame in frames:
+                after = frame.last_seq
+                yield _as_text(frame.body)
+            await asyncio.sleep(0)
 
 
 def _as_text(body: str) -> bytes:

@@ -187,7 +187,13 @@ def _release_create(app: App, generation: Generation, *, actor: User) -> Release
 
 
 def _deploy(
-    release: Release, *, target: str, actor: User, request: str = "", idempotency_key: str | None = None
+    release: Release,
+    *,
+    target: str,
+    actor: User,
+    before: Release | None = None,
+    request: str = "",
+    idempotency_key: str | None = None,
 ) -> Deployment:
     deployment = Deployment(
         organisation_id=release.organisation_id, app=release.app, release=release, target=target, created_by=actor
@@ -205,7 +211,9 @@ def _deploy(
     except IntegrityError as exc:  # another app was deployed with the same key at the same time
         raise Conflict("This Idempotency-Key was used for another request.") from exc
     deployment.save(update_fields=["run"])
-    audit.record(actor=actor, action="deployment.create", target=deployment)
+    changes = {"release": [before.number if before else "", release.number]}
+    action = "deployment.rollback" if before else "deployment.create"
+    audit.record(actor=actor, action=action, target=deployment, changes=changes)
     return deployment
 
 
@@ -238,7 +246,8 @@ def _end(deployment: Deployment, *, actor: User, action: str, reason: str) -> De
     if deployment.is_ended or deployment.run_id is None:
         raise Conflict(f"This deployment has already ended: it is {deployment.get_status_display().lower()}.")
     if deployment.status != DeploymentStatus.STOPPING:
-        audit.record(actor=actor, action=action, target=deployment)
+        changes = {"status": [str(deployment.status), str(DeploymentStatus.STOPPING)]}
+        audit.record(actor=actor, action=action, target=deployment, changes=changes)
         queue.request_cancel(deployment.run_id)
         row = Deployment.objects.filter(pk=deployment.pk)
         row.exclude(status__in=ENDED_STATUSES).update(status=DeploymentStatus.STOPPING, reason=reason)
@@ -255,7 +264,8 @@ def deployment_restart(*, deployment: Deployment, actor: User) -> Deployment:
     require(actor, OPERATE, deployment)
     if not deployment.can_restart or deployment.run_id is None:
         raise Conflict(f"This deployment is {deployment.get_status_display().lower()}; wait until it is live or ended.")
-    audit.record(actor=actor, action="deployment.restart", target=deployment)
+    changes = {"status": [str(deployment.status), "restarted"]}
+    audit.record(actor=actor, action="deployment.restart", target=deployment, changes=changes)
     if deployment.status == DeploymentStatus.LIVE:
         Deployment.objects.filter(pk=deployment.pk).update(restart_requests=F("restart_requests") + 1)
         return deployment_find(deployment.pk)
@@ -280,4 +290,4 @@ def deployment_rollback(*, deployment: Deployment, actor: User) -> Deployment:
     release = earlier.select_related("app").defer("archive").order_by("-number").first()
     if release is None:
         raise Conflict("There is no earlier release of this application that was live.")
-    return _deploy(release, target=deployment.target, actor=actor)
+    return _deploy(release, target=deployment.target, actor=actor, before=deployment.release)

@@ -1,4 +1,4 @@
-"""The one ASGI application: caps bodies, sends sockets to Channels and everything else to Django."""
+"""The one ASGI application: who calls, what is received, then sockets to Channels and the rest to Django."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from django.core.asgi import get_asgi_application
 django_application = get_asgi_application()
 
 from accounts.sockets import signed_in
-from platform_site.lib.asgi import Application, capped_bodies
+from platform_site.lib.asgi import Application, behind_proxies, capped_bodies
 from platform_site.routing import websocket_routes
 
-application = ProtocolTypeRouter(
-    {
-        "http": capped_bodies(cast(Application, django_application)),
-        "websocket": signed_in(URLRouter(websocket_routes)),
-    }
+application = behind_proxies(
+    ProtocolTypeRouter(
+        {
+            "http": capped_bodies(cast(Application, django_application)),
+            "websocket": signed_in(URLRouter(websocket_routes)),
+        }
+    )
 )

@@ -7,18 +7,38 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from corsheaders.defaults import default_headers
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 
-from platform_site.env import BASE_DIR, PRODUCTION, VAR_DIR, env, kept_secret
+from platform_site.env import (
+    BASE_DIR,
+    PRODUCTION,
+    VAR_DIR,
+    check_different,
+    env,
+    kept_secret,
+    networks,
+    origins,
+    path_prefix,
+    rate,
+)
 
 # --- Process ------------------------------------------------------------------------------------------------------
 DEBUG = env.bool("DEBUG", False)
 SECRET_KEY = kept_secret("SECRET_KEY")
+SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", default=[])
 JWT_SECRET = kept_secret("JWT_SECRET")
+JWT_SECRET_FALLBACKS: list[str] = env.list("JWT_SECRET_FALLBACKS", default=[])
 ENCRYPTION_KEYS: list[str] = kept_secret("ENCRYPTION_KEYS", generate="fernet").split(",")
+# The file that holds them where no environment variable does; it is read again when `rotate_keys` changes it.
+KEPT_ENCRYPTION_KEYS = None if env.str("ENCRYPTION_KEYS", "") else VAR_DIR / "secrets" / "encryption_keys"
+check_different(SECRET_KEY=SECRET_KEY, JWT_SECRET=JWT_SECRET)
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ORIGINS", default=[])
+CORS_ALLOWED_ORIGINS: list[str] = origins("CORS_ORIGINS")
+CORS_ALLOW_CREDENTIALS = False  # other sites bring tokens, never the cookies of whoever visits them
+CORS_ALLOW_HEADERS = [*default_headers, "idempotency-key", "last-event-id", "prefer", "x-organization"]
+CORS_EXPOSE_HEADERS = ["location", "retry-after", "x-request-id"]
 CORS_URLS_REGEX = r"^/(api|v1)/"
 STEWARD_VAR_DIR = VAR_DIR
 STEWARD_PRODUCTION = PRODUCTION
@@ -57,6 +77,10 @@ MIDDLEWARE = [
     "observability.middleware.request_context",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Before everything that may refuse a request, so that refusals carry their headers too.
+    "csp.middleware.CSPMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "platform_site.lib.headers.response_headers",
     "platform_site.lib.http.trailing_slash",
     "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -64,10 +88,10 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "accounts.middleware.tenancy_middleware",
+    "platform_site.lib.ratelimit.page_writes",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "csp.middleware.CSPMiddleware",
     "platform_site.lib.http.error_pages",
+    "accounts.middleware.without_organisation",
 ]
 
 ROOT_URLCONF = "platform_site.urls"
@@ -109,6 +133,8 @@ if "sqlite" in DATABASES["default"]["ENGINE"]:
     # Tests use a file too, not memory: only then do the threads of a process share one database as they do in use.
     DATABASES["default"]["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
 else:
+    if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+        DATABASES["default"]["ENGINE"] = "accounts.postgresql"
     DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": DATABASE_POOL_SIZE}}
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 if MONGODB_URL:
@@ -123,9 +149,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", "")
 CACHES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    "default": {"BACKEND": "platform_site.lib.cache.SharedCache", "LOCATION": REDIS_URL}
     if REDIS_URL
-    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    else {"BACKEND": "platform_site.lib.cache.ProcessCache"}
 }
 CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
     "default": {
@@ -136,10 +162,6 @@ CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
     if REDIS_URL
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
-if not REDIS_URL:
-    # One process counts for itself in the embedded mode, which is what these checks warn about.
-    SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
-RATELIMIT_IP_META_KEY = "platform_site.lib.http.client_address"
 
 # --- Background work ----------------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", "")
@@ -155,13 +177,23 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ["email", "name"]},
+    },
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 FIRST_ADMINISTRATOR_EMAIL = env.str("FIRST_ADMINISTRATOR_EMAIL", "admin@steward.local")
+PASSWORD_RESET_TIMEOUT = 3600
 SIGN_UP_OPEN = env.bool("SIGN_UP_OPEN", True)
+SIGN_UP_DOMAINS: list[str] = env.list("SIGN_UP_DOMAINS", default=[])
+EMAIL_VERIFICATION_REQUIRED = env.bool("EMAIL_VERIFICATION_REQUIRED", False)
+INVITATION_DAYS = env.int("INVITATION_DAYS", 7)
+ORGANISATION_GRACE_DAYS = env.int("ORGANISATION_GRACE_DAYS", 14)
+ADMIN_PATH = path_prefix("ADMIN_PATH", "admin/")
+ADMIN_REQUIRES_SECOND_FACTOR = env.bool("ADMIN_REQUIRES_SECOND_FACTOR", PRODUCTION)
 LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "dashboard"
 SITE_URL = env.str("SITE_URL", "http://127.0.0.1:8000")
@@ -172,7 +204,18 @@ EMAIL_HOST, EMAIL_PORT = _EMAIL.get("EMAIL_HOST") or "", _EMAIL.get("EMAIL_PORT"
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _EMAIL.get("EMAIL_HOST_USER") or "", _EMAIL.get("EMAIL_HOST_PASSWORD") or ""
 EMAIL_USE_TLS, EMAIL_USE_SSL = _EMAIL.get("EMAIL_USE_TLS", False), _EMAIL.get("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 10
+OIDC_DISCOVERY_URL = env.str("OIDC_DISCOVERY_URL", "")
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", "")
+OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", "")
+OIDC_NAME = env.str("OIDC_NAME", "your organisation")
+OIDC_SCOPES = env.str("OIDC_SCOPES", "")
+OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", "groups")
+OIDC_SIGN_UP = env.bool("OIDC_SIGN_UP", True)
+OIDC_ALLOWED_DOMAINS: list[str] = env.list("OIDC_ALLOWED_DOMAINS", default=[])
+OIDC_SESSION_MINUTES = env.float("OIDC_SESSION_MINUTES", 5.0)
+OIDC_OUTAGE_GRACE_MINUTES = env.float("OIDC_OUTAGE_GRACE_MINUTES", 60.0)
 REFRESH_TOKEN_LIFETIME = timedelta(days=14)
+REFRESH_REUSE_GRACE_SECONDS = env.float("REFRESH_REUSE_GRACE_SECONDS", 0.0)
 SIMPLE_JWT = {
     "SIGNING_KEY": JWT_SECRET,
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=30),
@@ -181,21 +224,31 @@ SIMPLE_JWT = {
     "AUDIENCE": "steward",
 }
 
+# --- Limits -------------------------------------------------------------------------------------------------------
+THROTTLE_RATES = {
+    "auth": rate("THROTTLE_AUTH", "20/min"),
+    "generate": rate("THROTTLE_GENERATE", "60/min"),
+    "tokens": rate("THROTTLE_TOKENS", "120/min"),
+    "writes": rate("THROTTLE_WRITES", "600/min"),
+}
+MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 1024 * 1024)
+BODY_SECONDS = 30.0
+MAX_JSON_DEPTH = 40
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1_000
+DATA_UPLOAD_MAX_NUMBER_FILES = 0  # nothing takes an upload
+
 # --- REST ---------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "accounts.authentication.TokenAuthentication",
         "accounts.authentication.CookieSessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated", "accounts.scopes.WithinScopes"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["platform_site.lib.http.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_THROTTLE_RATES": {
-        "auth": env.str("THROTTLE_AUTH", "20/min"),
-        "generate": env.str("THROTTLE_GENERATE", "60/min"),
-    },
-    "NUM_PROXIES": env.int("TRUSTED_PROXY_COUNT", 0),
+    "DEFAULT_THROTTLE_CLASSES": ["platform_site.lib.ratelimit.WriteThrottle"],
     "EXCEPTION_HANDLER": "platform_site.lib.http.exception_handler",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "URL_FORMAT_OVERRIDE": None,
@@ -211,14 +264,14 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "OrganisationRole": "accounts.models.Role.choices",
+        "PlatformRole": "accounts.models.PlatformRole.choices",
+        "GrantedBy": "accounts.models.Source.choices",
         "RunState": "runs.models.RunState.choices",
         "GenerationStatus": "aigen.models.GenerationStatus.choices",
         "DeploymentStatus": "deployments.models.DeploymentStatus.choices",
     },
 }
-MAX_BODY_BYTES = env.int("MAX_BODY_BYTES", 1024 * 1024)
-DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
-MAX_JSON_DEPTH = 40
 
 # --- Models -------------------------------------------------------------------------------------------------------
 OPENAI_API_KEY = env.str("OPENAI_API_KEY", "")
@@ -239,8 +292,10 @@ DEPLOYMENT_HEALTH_SECONDS = env.float("DEPLOYMENT_HEALTH_SECONDS", 20.0)
 # --- Web security -------------------------------------------------------------------------------------------------
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_ENGINE = "accounts.sessions"
+SESSION_COOKIE_AGE = env.int("SESSION_DAYS", 14) * 86_400
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
@@ -253,8 +308,9 @@ HTTPS_REDIRECT = env.bool("HTTPS_REDIRECT", True)
 SECURE_SSL_REDIRECT = HTTPS_ONLY and HTTPS_REDIRECT
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS_ONLY
-if env.bool("BEHIND_TLS_PROXY", False):
-    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Applied in front of Django, by lib/asgi.py: behind it, address and scheme of a request are the caller's.
+TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
+USE_X_FORWARDED_HOST = USE_X_FORWARDED_PORT = False
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],

@@ -1,5 +1,6 @@
 """Every HTTP route."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
@@ -18,7 +19,7 @@ handler500 = "platform_site.lib.http.handler500"
 urlpatterns = [
     path("", dashboard, name="dashboard"),
     path("favicon.ico", RedirectView.as_view(url="/static/img/favicon.svg", permanent=True), name="favicon"),
-    path("admin/", admin.site.urls),
+    path(settings.ADMIN_PATH, admin.site.urls),
     path("api/", include(api_urls)),
     path("", include("observability.urls")),
     path("", include("accounts.urls")),

@@ -12,8 +12,8 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from accounts.actor import actor_of
-from accounts.admin import ReadOnlyAdmin
 from platform_site.lib.errors import StewardError
+from platform_site.lib.read_only_admin import ReadOnlyAdmin
 from runs import services
 from runs.events import events_page
 from runs.models import Run

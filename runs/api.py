@@ -102,7 +102,7 @@ def run_events_response(request: Request, run_id: uuid.UUID) -> HttpResponseBase
     """The events of a run that the caller may see, as the request wants them."""
     after = sse.requested_after(request._request)
     if sse.wants_event_stream(request._request):
-        return sse.event_stream(run_id, after)
+        return sse.event_stream(request, run_id, after)
     limit = parse_limit(request.query_params.get("limit"), default=MAX_EVENTS, maximum=MAX_EVENTS)
     events, where = events_page(run_id, after, limit=limit)
     if where is None:

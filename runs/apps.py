@@ -7,5 +7,6 @@ class RunsConfig(AppConfig):
     verbose_name = "Runs"
 
     def ready(self) -> None:
-        # Each room registers the kinds of work it does in its `tasks.py`.
-        autodiscover_modules("tasks")
+        # Each room registers the kinds of work it does in its `tasks.py`, and what it does when an organisation ends in
+        # its `closing.py`.
+        autodiscover_modules("tasks", "closing")

@@ -12,14 +12,18 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from accounts.sockets import socket_scope
+from accounts.standing import viewing_of_socket
 from platform_site.lib.errors import InvalidRequest, NotFound, StewardError
 from runs.events import Frame
 from runs.models import Run
 from runs.sse import parse_after
 from runs.tail import End, tail_run
 
-BAD_REQUEST, NOT_FOUND = 4400, 4404
-"""Close codes: 4000 and the HTTP status, as the private range of RFC 6455, section 7.4.2, allows."""
+ENDED, TRY_AGAIN = 1000, 1012
+"""Close codes of RFC 6455 and its registry: the log is complete; this server ends the connection, come back."""
+BAD_REQUEST, NOT_AUTHENTICATED, NOT_FOUND = 4400, 4401, 4404
+"""Close codes: 4000 and the HTTP status, as the private range of RFC 6455, section 7.4.2, allows. 4401 also ends an
+open socket whose viewer may not see the run any more."""
 
 
 class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
@@ -58,12 +62,15 @@ class RunConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self.close(code=BAD_REQUEST if isinstance(error, InvalidRequest) else 4000 + error.status_code)
 
     async def _send_events(self, run_id: uuid.UUID, after: int) -> None:
-        async for item in tail_run(run_id, after):
+        viewing = viewing_of_socket(self.scope)
+        async for item in tail_run(run_id, after, viewing):
             if isinstance(item, Frame):
                 await self.send(item.socket_message)
             elif isinstance(item, End):
                 await self.send(json.dumps({"end": {"state": item.state, "last_seq": item.last_seq}}))
-                await self.close(code=1000)
+                await self.close(code=ENDED)
+                return
+        await self.close(code=NOT_AUTHENTICATED if viewing.is_lost else TRY_AGAIN)
 
     async def disconnect(self, code: int) -> None:
         if self._sender is not None:

@@ -37,7 +37,7 @@ def run_cancel(*, run: Run, actor: User) -> Run:
     require(actor, OPERATE, run)
     if run.is_terminal:
         raise Conflict(f"This run has already ended: it is {run.get_state_display().lower()}.")
-    audit.record(actor=actor, action="run.cancel", target=run)
+    audit.record(actor=actor, action="run.cancel", target=run, changes={"state": [str(run.state), "cancelled"]})
     return queue.request_cancel(run.pk) or run
 
 
@@ -52,7 +52,7 @@ def run_retry(*, run: Run, actor: User) -> Run:
         raise Conflict(
             f"Only a run that did not succeed can be retried; this one is {run.get_state_display().lower()}."
         )
-    audit.record(actor=actor, action="run.retry", target=run)
+    audit.record(actor=actor, action="run.retry", target=run, changes={"state": [str(run.state), "queued"]})
     return queue.retry(run.pk) or run
 
 

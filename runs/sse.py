@@ -7,7 +7,9 @@ import uuid
 from collections.abc import AsyncIterator
 
 from django.http import HttpRequest, StreamingHttpResponse
+from rest_framework.request import Request
 
+from accounts.standing import Viewing, viewing_of
 from platform_site.lib.errors import InvalidRequest
 from runs.events import Frame
 from runs.tail import End, tail_run
@@ -35,17 +37,21 @@ def wants_event_stream(request: HttpRequest) -> bool:
     return "text/event-stream" in request.headers.get("Accept", "")
 
 
-def event_stream(run_id: uuid.UUID, after: int) -> StreamingHttpResponse:
-    """A response that streams the run's events after `after` until the run ends or the reader leaves."""
-    response = StreamingHttpResponse(_messages(run_id, after), content_type="text/event-stream; charset=utf-8")
+def event_stream(request: HttpRequest | Request, run_id: uuid.UUID, after: int) -> StreamingHttpResponse:
+    """A response that streams the run's events after `after` until the run ends, the reader leaves or may not read on.
+
+    The caller has checked that `request` may see the run.
+    """
+    messages = _messages(run_id, after, viewing_of(request))
+    response = StreamingHttpResponse(messages, content_type="text/event-stream; charset=utf-8")
     response["Cache-Control"] = "no-store"
     response["X-Accel-Buffering"] = "no"
     return response
 
 
-async def _messages(run_id: uuid.UUID, after: int) -> AsyncIterator[bytes]:
+async def _messages(run_id: uuid.UUID, after: int, viewing: Viewing) -> AsyncIterator[bytes]:
     yield b"retry: 1000\n\n"
-    async for item in tail_run(run_id, after):
+    async for item in tail_run(run_id, after, viewing):
         if isinstance(item, Frame):
             yield item.sse
         elif isinstance(item, End):

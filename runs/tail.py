@@ -20,6 +20,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 
+from accounts.standing import Viewing
 from observability import metrics
 from runs import events, hints
 from runs.events import Frame, LogPosition
@@ -128,6 +129,10 @@ class Tail:
         self.head = frame.last_seq
         while len(self._ring) > 1 and self._ring_characters > RING_CHARACTERS:
             self._ring_characters -= len(self._ring.popleft().body)
+
+    def wake(self) -> None:
+        """Lets every viewer look up from waiting, whether or not there is something new."""
+        self._notify()
 
     def leave(self) -> None:
         """Sends the viewers away; they find the rest of the log wherever they come back."""
@@ -238,29 +243,33 @@ def end_streams() -> None:
         tail.leave()
 
 
-async def tail_run(run_id: uuid.UUID, after: int) -> AsyncIterator[Frame | Heartbeat | End]:
+async def tail_run(run_id: uuid.UUID, after: int, viewing: Viewing) -> AsyncIterator[Frame | Heartbeat | End]:
     """Exactly the events of a run that follow `after`, as they come, then `End`.
 
-    The caller has checked that the viewer may see the run.
+    The caller has checked that the viewer may see the run. Without an `End` it ends when they may not any more
+    (`viewing.is_lost`), when the run is gone, and when this process is about to stop.
     """
     here = hub()
     tail = await here.acquire(run_id)
     if tail is None:
         return
     try:
-        while not tail.gone:
-            frame = tail.frame_after(after)
-            if frame is not None:
-                after = frame.last_seq
-                yield frame
-            elif after < tail.head:
-                for older in await here.read(_frames, run_id, after, tail.head):
-                    after = older.last_seq
-                    yield older
-            elif tail.end is not None:
-                yield tail.end
-                return
-            elif not await tail.changed(HEARTBEAT_SECONDS):
-                yield Heartbeat()
+        with viewing.watched(tail.wake):
+            while not tail.gone and not viewing.is_lost:
+                frame = tail.frame_after(after)
+                if frame is not None:
+                    after = frame.last_seq
+                    yield frame
+                elif after < tail.head:
+                    for older in await here.read(_frames, run_id, after, tail.head):
+                        if viewing.is_lost:
+                            return
+                        after = older.last_seq
+                        yield older
+                elif tail.end is not None:
+                    yield tail.end
+                    return
+                elif not await tail.changed(HEARTBEAT_SECONDS):
+                    yield Heartbeat()
     finally:
         here.release(tail)

@@ -1,9 +1,15 @@
-"""Services that some tests need: skipped by name and reason where one is missing, failed with REQUIRE_SERVICES=1."""
+"""What some tests need: where it is missing they are skipped by name and reason, or fail with REQUIRE_SERVICES=1.
+
+pytestmark = pytest.mark.needs("sandbox")     for a file, or as a decorator of one test; "node" likewise
+url = require_service("redis")                inside a test or fixture
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,8 +27,30 @@ def require_service(name: str) -> str:
     try:
         socket.create_connection((place.hostname or "127.0.0.1", place.port or 0), timeout=2).close()
     except OSError as exc:
-        reason = f"{name} does not answer at {place.hostname}:{place.port}: {exc}"
-        if os.environ.get("REQUIRE_SERVICES") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        do_without(f"{name} does not answer at {place.hostname}:{place.port}: {exc}")
     return URLS[name]
+
+
+def require(name: str) -> None:
+    """Skips or fails a test that is marked with `needs(name)` where that is missing."""
+    {"sandbox": require_sandbox, "node": require_node}[name]()
+
+
+def require_sandbox() -> None:
+    """For tests that run generated programs: nothing here runs them unconfined."""
+    from platform_site.lib.sandbox import availability  # which reads the settings, and they are set up only now
+
+    found = availability()
+    if not (found.ok and found.confined):
+        do_without(f"no sandbox here: {found.detail}")
+
+
+def require_node() -> None:
+    if shutil.which("node") is None:
+        do_without("Node.js is not installed, so what is written in JavaScript cannot be run")
+
+
+def do_without(reason: str) -> NoReturn:
+    if os.environ.get("REQUIRE_SERVICES") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from drf_spectacular.utils import extend_schema
 from rest_framework import permissions, status
 from rest_framework.request import Request
@@ -13,9 +12,11 @@ from rest_framework.views import APIView
 
 from accounts.models import Membership, Organisation, User
 from accounts.serializers import accounts as serializers
-from accounts.services.accounts import account_authenticate, account_create
+from accounts.services.accounts import account_authenticate
 from accounts.services.families import tokens_issue, tokens_refresh, tokens_revoke
-from platform_site.lib.errors import PermissionRefused
+from accounts.services.passwords import password_forgotten, password_reset
+from accounts.services.second_factor import second_factor_demand
+from accounts.services.sign_up import account_sign_up
 from platform_site.lib.http import arrived_at
 from platform_site.lib.ratelimit import ScopedRateThrottle
 
@@ -38,20 +39,20 @@ class OpenView(APIView):
 
 
 class SignUp(OpenView):
-    @extend_schema(request=serializers.SignUpSerializer, responses={201: serializers.SignedInSerializer})
+    @extend_schema(
+        request=serializers.SignUpSerializer,
+        responses={201: serializers.SignedInSerializer, 202: serializers.SignUpPendingSerializer},
+    )
     def post(self, request: Request) -> Response:
-        if not settings.SIGN_UP_OPEN:
-            raise PermissionRefused("Sign-up is closed on this installation. Ask an administrator for an account.")
         form = serializers.SignUpSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        values = form.validated_data
-        user, organisation = account_create(
-            email=values["email"],
-            password=values["password"],
-            name=values["name"],
-            organisation_name=values["organization"],
-        )
-        return Response(signed_in_body(user, organisation, tokens_issue(user=user)), status=status.HTTP_201_CREATED)
+        values = dict(form.validated_data)
+        signed_up = account_sign_up(organisation_name=values.pop("organization"), **values)
+        user = signed_up.user
+        if signed_up.must_verify:
+            detail = f"We sent a link to {user.email}. Follow it to confirm your address, then sign in."
+            return Response({"user": serializers.UserSerializer(user).data, "detail": detail}, status=202)
+        return Response(signed_in_body(user, signed_up.organisation, tokens_issue(user=user)), status=201)
 
 
 class Login(OpenView):
@@ -59,14 +60,17 @@ class Login(OpenView):
     def post(self, request: Request) -> Response:
         form = serializers.LoginSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        user = account_authenticate(
-            email=form.validated_data["email"], password=form.validated_data["password"], request=request._request
-        )
-        organisation = Membership.objects.organisation_for(user, None)
-        return Response(signed_in_body(user, organisation, tokens_issue(user=user)))
+        values = form.validated_data
+        user = account_authenticate(email=values["email"], password=values["password"], request=request._request)
+        second_factor = second_factor_demand(user=user, code=values["otp"])
+        tokens = tokens_issue(user=user, client=values["client"], method="password", second_factor=second_factor)
+        return Response(signed_in_body(user, Membership.objects.organisation_for(user, None), tokens))
 
 
 class Refresh(OpenView):
+    # Many people renew tokens behind one address, and a token is nothing to guess.
+    throttle_scope = "tokens"
+
     @extend_schema(request=serializers.RefreshSerializer, responses=serializers.SignedInSerializer)
     def post(self, request: Request) -> Response:
         form = serializers.RefreshSerializer(data=request.data)
@@ -76,9 +80,33 @@ class Refresh(OpenView):
 
 
 class Logout(OpenView):
+    throttle_scope = "tokens"
+
     @extend_schema(request=serializers.RefreshSerializer, responses={204: None})
     def post(self, request: Request) -> Response:
         form = serializers.RefreshSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         tokens_revoke(form.validated_data["refresh"])
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class PasswordForgotten(OpenView):
+    """Asks for a link by mail; the answer is the same whether or not there is such an account."""
+
+    @extend_schema(request=serializers.PasswordForgottenSerializer, responses={202: serializers.SentenceSerializer})
+    def post(self, request: Request) -> Response:
+        form = serializers.PasswordForgottenSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        password_forgotten(email=form.validated_data["email"])
+        return Response({"detail": "If there is an account with this address, a link is on its way to it."}, status=202)
+
+
+class PasswordReset(OpenView):
+    """Sets a new password with the token of such a link, and ends every session and API sign-in."""
+
+    @extend_schema(request=serializers.PasswordResetSerializer, responses={204: None})
+    def post(self, request: Request) -> Response:
+        form = serializers.PasswordResetSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        password_reset(**form.validated_data)
         return Response(status=status.HTTP_204_NO_CONTENT)

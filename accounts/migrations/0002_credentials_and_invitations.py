@@ -218,6 +218,22 @@ class Migration(migrations.Migration):
             model_name='auditentry',
             index=models.Index(fields=['organisation_id', '-id'], name='audit_of_organisation'),
         ),
+        migrations.AddIndex(
+            model_name='auditentry',
+            index=models.Index(fields=['organisation_id', 'action', '-id'], name='audit_by_action'),
+        ),
+        migrations.AddIndex(
+            model_name='auditentry',
+            index=models.Index(fields=['actor_id', '-id'], name='audit_by_actor'),
+        ),
+        migrations.AddIndex(
+            model_name='auditentry',
+            index=models.Index(fields=['actor_email', '-id'], name='audit_by_email'),
+        ),
+        migrations.AddIndex(
+            model_name='auditentry',
+            index=models.Index(fields=['target_id', '-id'], name='audit_by_target'),
+        ),
         migrations.AddField(
             model_name='deviceauthorisation',
             name='user',

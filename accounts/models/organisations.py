@@ -35,17 +35,28 @@ class Organisation(models.Model):
     closed_at = models.DateTimeField(null=True, editable=False)
     purge_after = models.DateTimeField(null=True, editable=False)
 
+    is_foreign = False
+    """Set where a platform Administrator looks into it who does not belong to it."""
+
     class Meta:
         ordering = ["name"]
 
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_closed(self) -> bool:
+        return self.closed_at is not None
+
 
 class MembershipQuerySet(models.QuerySet["Membership"]):
+    def open(self) -> MembershipQuerySet:
+        """Of organisations that are not closed."""
+        return self.filter(organisation__closed_at=None)
+
     def organisation_for(self, user: User, wanted: str | None) -> Organisation | None:
-        """The organisation that `user` works in: the `wanted` id if they belong to it, else their first, else None."""
-        mine = list(self.filter(user=user).select_related("organisation").order_by("created_at"))
+        """The open organisation that `user` works in: the `wanted` one if it is theirs, else their first, else None."""
+        mine = list(self.open().filter(user=user).select_related("organisation").order_by("created_at"))
         chosen = next((one for one in mine if str(one.organisation_id) == wanted), mine[0] if mine else None)
         return chosen.organisation if chosen else None
 
@@ -114,7 +125,16 @@ class Invitation(TenantModel):
 
     @property
     def is_open(self) -> bool:
-        return self.accepted_at is None and self.revoked_at is None and self.expires_at > timezone.now()
+        return self.state == "open"
+
+    @property
+    def state(self) -> str:
+        """One of `open accepted withdrawn expired`."""
+        if self.accepted_at is not None:
+            return "accepted"
+        if self.revoked_at is not None:
+            return "withdrawn"
+        return "open" if self.expires_at > timezone.now() else "expired"
 
 
 class GroupMapping(models.Model):

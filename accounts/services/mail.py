@@ -9,12 +9,13 @@ from typing import Any
 from urllib.parse import urljoin
 
 from django.conf import settings
-from django.core.mail import EmailMessage
+from django.core.mail import BadHeaderError, EmailMessage
 from django.db.models import Q
 from django.template.loader import render_to_string
 from django.utils import timezone
 
 from accounts.models import OutgoingMail
+from platform_site.lib.errors import StewardError
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +42,13 @@ def mail_send(*, recipient: str, subject: str, template: str, context: dict[str,
 def mail_deliver() -> None:
     """Sends what is due; what the mail server refuses is tried again, ever more slowly, for two days."""
     now = timezone.now()
-    due = OutgoingMail.objects.filter(sent_at=None, failed_at=None, next_attempt_at__lte=now).order_by(
-        "next_attempt_at"
-    )
-    for message in due[:BATCH]:
-        _deliver(message)
+    due = OutgoingMail.objects.filter(sent_at=None, failed_at=None, next_attempt_at__lte=now)
+    for message_id in list(due.order_by("next_attempt_at").values_list("pk", flat=True)[:BATCH]):
+        try:
+            _deliver(OutgoingMail.objects.get(pk=message_id))
+        except StewardError as exc:  # no key opens it, which must not hold up the others
+            logger.error("Mail %s cannot be read: %s", message_id, exc.detail)
+            OutgoingMail.objects.filter(pk=message_id).update(failed_at=now, error="unreadable")
 
 
 def _deliver(message: OutgoingMail) -> None:
@@ -56,7 +59,7 @@ def _deliver(message: OutgoingMail) -> None:
         return
     try:
         EmailMessage(message.subject, message.body, settings.DEFAULT_FROM_EMAIL, [message.recipient]).send()
-    except (OSError, SMTPException) as exc:
+    except (OSError, SMTPException, BadHeaderError) as exc:
         logger.warning("Mail %s could not be sent: %s", message.pk, type(exc).__name__)
         given_up = now if now - message.created_at > GIVE_UP_AFTER else None
         OutgoingMail.objects.filter(pk=message.pk).update(error=type(exc).__name__, failed_at=given_up)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -27,6 +26,7 @@ from aigen.providers.builtin.functions import FUNCTIONS
 from aigen.providers.builtin.tools import TOOLS
 from aigen.tests.test_builtin_hostile import HOSTILE
 from aigen.tests.test_builtin_reader import RESOURCES
+from tests.services import require_node
 
 TODO = "a to-do list API with title, due date and done flag"
 EVERY_TYPE = (
@@ -69,19 +69,11 @@ def write_files(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
-def need_node() -> None:
-    if shutil.which("node") is None:
-        message = "Node.js is not installed, so what is written in JavaScript cannot be run"
-        if os.environ.get("REQUIRE_SERVICES") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
-
-
 def run_generated_tests(folder: Path) -> None:
     """Run the application's own tests as its README says; they must pass, be some, and be quick."""
     in_javascript = any(folder.glob("tests/*.test.js"))
     if in_javascript:
-        need_node()
+        require_node()
     command = ["node", "--test"] if in_javascript else [sys.executable, "-m", "unittest", "discover", "-s", "tests"]
     # PYTHONWARNINGS: a socket or file left open by generated code is a defect.
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONWARNINGS": "error::ResourceWarning"}
@@ -157,7 +149,7 @@ def running(folder: Path, data: Path) -> Iterator[Running]:
 @pytest.mark.parametrize("language", ["python", "javascript"])
 def test_the_todo_application_serves_logs_and_keeps_its_data(tmp_path, language):
     if language == "javascript":
-        need_node()
+        require_node()
     folder = write_files(tmp_path / "app", files_of(TODO, language))
     with running(folder, tmp_path / "data") as server:
         record = {"title": "Buy milk <b>", "due_date": "2030-12-31", "done": False}
@@ -181,7 +173,7 @@ def test_the_todo_application_serves_logs_and_keeps_its_data(tmp_path, language)
 @pytest.mark.parametrize("language", ["python", "javascript"])
 def test_bad_requests_are_answered_and_never_crash(tmp_path, language):
     if language == "javascript":
-        need_node()
+        require_node()
     with running(write_files(tmp_path / "app", files_of(EVERY_TYPE, language)), tmp_path / "data") as server:
         path = "/api/" + next(p for p in server.call("GET", "/health")[1] if p != "status")
         bad = [
@@ -307,7 +299,7 @@ def test_generated_tests_pass_for_hostile_descriptions(tmp_path, name, language)
 @pytest.mark.parametrize("language", ["python", "javascript"])
 def test_what_was_acknowledged_survives_kill(tmp_path, language):
     if language == "javascript":
-        need_node()
+        require_node()
     folder = write_files(tmp_path / "app", files_of(TODO, language))
     written = 0
     for _ in range(3):
@@ -325,7 +317,7 @@ def test_what_was_acknowledged_survives_kill(tmp_path, language):
 @pytest.mark.parametrize("language", ["python", "javascript"])
 def test_more_fields_in_a_later_version_keep_the_data(tmp_path, language):
     if language == "javascript":
-        need_node()
+        require_node()
     first = write_files(tmp_path / "first", files_of("todo list API with title and done", language))
     second = write_files(tmp_path / "second", files_of(TODO, language))
     with running(first, tmp_path / "data") as server:
@@ -341,7 +333,7 @@ def test_more_fields_in_a_later_version_keep_the_data(tmp_path, language):
 @pytest.mark.parametrize("language", ["python", "javascript"])
 def test_the_server_starts_at_once(tmp_path, language):
     if language == "javascript":
-        need_node()
+        require_node()
     folder = write_files(tmp_path / "app", files_of(TODO, language))
     seconds = []
     for _ in range(10):

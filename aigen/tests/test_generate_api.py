@@ -99,6 +99,7 @@ def test_strangers_are_asked_to_sign_in(client, db):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.needs("sandbox")
 def test_the_answer_holds_code_files_tests_and_usage(alice_api, scripted_model, upstream, worker):
     upstream.replies = [Reply(GOOD)]
     answer = alice_api.post("/api/v1/generate", GOOD_REQUEST)

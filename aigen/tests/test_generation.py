@@ -61,6 +61,7 @@ def verdicts(generation):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.needs("sandbox")
 def test_a_broken_answer_is_repaired_and_the_result_is_ready(generate, upstream):
     upstream.replies = [Reply(WRONG), Reply(GOOD)]
     generation = generate()
@@ -82,6 +83,7 @@ def test_a_broken_answer_is_repaired_and_the_result_is_ready(generate, upstream)
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.needs("sandbox")
 def test_syntax_errors_are_repaired_before_anything_runs(generate, upstream):
     upstream.replies = [Reply(BROKEN_SYNTAX), Reply(GOOD)]
     generation = generate()
@@ -109,6 +111,7 @@ def test_an_answer_at_the_length_limit_is_never_ready(generate, upstream, settin
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.needs("sandbox")
 def test_repairs_stop_at_the_same_failure_and_the_best_version_is_kept(generate, upstream):
     upstream.replies = [Reply(BROKEN_SYNTAX), Reply(WRONG), Reply(WRONG), Reply(GOOD)]
     generation = generate()
@@ -119,6 +122,7 @@ def test_repairs_stop_at_the_same_failure_and_the_best_version_is_kept(generate,
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.needs("sandbox")
 def test_there_are_at_most_three_repairs(generate, upstream):
     upstream.replies = [Reply(WRONG.replace("a - b", f"a - b - {n}")) for n in range(9)]
     assert len(verdicts(generate())) == 4
@@ -175,6 +179,7 @@ def test_a_refusing_provider_fails_the_generation_with_its_reason(generate, upst
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.needs("sandbox")
 def test_temporary_refusals_before_the_first_token_are_tried_again(generate, upstream):
     upstream.replies = [Reply(status=503), Reply(status=429, headers={"Retry-After": "1"}), Reply(GOOD)]
     generation = generate()
@@ -205,7 +210,8 @@ def test_cancelling_closes_the_connection_to_the_model(alice, acme, scripted_mod
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("language", ["python", "javascript", "html"])
+@pytest.mark.parametrize("language", ["python", pytest.param("javascript", marks=pytest.mark.needs("node")), "html"])
+@pytest.mark.needs("sandbox")
 def test_the_builtin_templates_make_an_application_that_is_ready(generate, language):
     generation = generate(
         model="builtin", language=language, prompt="a to-do list API with title, due date and done flag"

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,8 @@ def test_an_organisation_that_is_not_there_is_an_error_and_not_an_empty_fleet(db
 
 def script(*arguments: str, organisation: str = "") -> subprocess.CompletedProcess[str]:
     environment = {
-        "PATH": os.environ["PATH"],
+        # Where the script is copied without the environment, it runs with the interpreter of these tests.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         "DATABASE_URL": f"sqlite:///{connection.settings_dict['NAME']}",
         "STEWARD_VAR_DIR": str(settings.STEWARD_VAR_DIR),
         "STEWARD_ORGANISATION": organisation,

@@ -12,6 +12,7 @@ from asgiref.sync import async_to_sync
 from accounts.tenancy import all_organisations, organisation_scope
 from deployments import services
 from deployments.models import Deployment
+from tests.services import require_sandbox
 
 SERVER = """
 import http.server, json, os, pathlib, sys
@@ -148,4 +149,5 @@ def ask(acme, alice):
 @pytest.fixture
 def live(worker, generation, deploy) -> Deployment:
     """The counter, deployed and answering."""
+    require_sandbox()
     return wait_for(deploy(generation()), "live")

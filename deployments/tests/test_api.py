@@ -27,6 +27,7 @@ def queued(db, generation, deploy):
     return deploy(generation())
 
 
+@pytest.mark.needs("sandbox")
 def test_one_call_deploys_and_the_answer_leads_on(worker, generation, alice_api):
     answer = alice_api.post("/api/v1/deployments", {"generation_id": str(generation().pk), "name": "Counter"})
     assert answer.status_code == 202

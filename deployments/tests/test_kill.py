@@ -17,7 +17,7 @@ import pytest
 from deployments.tests.conftest import wait_until
 from platform_site.lib.process import descendants
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.needs("sandbox")]
 
 
 class Steward:

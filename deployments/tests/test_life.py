@@ -39,6 +39,7 @@ def test_deployed_application_answers_on_its_own_address(live):
 
 
 @pytest.mark.slow
+@pytest.mark.needs("sandbox")
 def test_first_answer_comes_within_three_seconds_of_the_click(worker, generation, deploy):
     began = time.perf_counter()
     assert get(wait_for(deploy(generation()), "live")) == "one"
@@ -100,6 +101,7 @@ def reason_in_log(deployment) -> str:
     return " ".join(str(event.get("data", {}).get("reason", "")) for event in events)
 
 
+@pytest.mark.needs("sandbox")
 def test_application_that_keeps_crashing_fails_with_its_last_words(worker, generation, deploy):
     short_life = "import threading, time\nthreading.Thread(target=Server.serve_forever).start()\ntime.sleep(0.6)\n"
     last_words = "print('out of luck', flush=True)\nos._exit(7)\n"
@@ -113,6 +115,7 @@ def test_application_that_keeps_crashing_fails_with_its_last_words(worker, gener
     assert not sandboxes()
 
 
+@pytest.mark.needs("sandbox")
 def test_application_that_ends_at_once_never_counts_as_live(worker, generation, deploy):
     deployment = deploy(generation(files={"server.py": BROKEN, "Procfile": "web: python server.py"}))
     failed = wait_for(deployment, "failed")
@@ -120,6 +123,7 @@ def test_application_that_ends_at_once_never_counts_as_live(worker, generation, 
     assert failed.live_at is None and failed.port is None
 
 
+@pytest.mark.needs("sandbox")
 def test_application_that_only_answers_errors_never_counts_as_live(worker, generation, deploy, settings):
     settings.DEPLOYMENT_HEALTH_SECONDS = 1.0
     server = SERVER.replace("send_response(200)", "send_response(503)")
@@ -128,6 +132,7 @@ def test_application_that_only_answers_errors_never_counts_as_live(worker, gener
     assert not sandboxes()
 
 
+@pytest.mark.needs("sandbox")
 def test_application_that_listens_to_nobody_fails_in_time_and_is_gone(worker, generation, deploy, settings):
     settings.DEPLOYMENT_HEALTH_SECONDS = 0.5
     silent = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)\n"
@@ -136,6 +141,7 @@ def test_application_that_listens_to_nobody_fails_in_time_and_is_gone(worker, ge
     assert not sandboxes()
 
 
+@pytest.mark.needs("sandbox")
 def test_deployment_can_be_cancelled_before_it_is_live(worker, generation, deploy, ask):
     silent = "import time\ntime.sleep(60)\n"
     deployment = deploy(generation(files={"server.py": silent, "Procfile": "web: python server.py"}))
@@ -226,6 +232,7 @@ def test_damaged_archive_is_never_started(worker, generation, deploy, monkeypatc
     assert "does not match its checksum" in failed.reason
 
 
+@pytest.mark.needs("sandbox")
 def test_apps_have_addresses_of_their_own(worker, generation, deploy):
     first, second = (deploy(generation(), name=name) for name in ("First", "Second"))
     assert wait_for(first, "live").address != wait_for(second, "live").address

@@ -7,6 +7,7 @@ import pytest
 from deployments import services
 from deployments.logs import level_of
 from deployments.tests.conftest import body_of, get, wait_for, wait_until
+from tests.services import require_sandbox
 
 TALKATIVE = """
 import http.server, os
@@ -24,6 +25,7 @@ http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_fo
 @pytest.fixture
 def ended(worker, generation, deploy, ask):
     """A deployment that said a few things and was stopped."""
+    require_sandbox()
     files = {"server.py": TALKATIVE, "Procfile": "web: python server.py", "index.html": "hello"}
     live = wait_for(deploy(generation(files=files)), "live")
     assert get(live) == "hello"
@@ -91,6 +93,7 @@ def test_log_is_streamed_from_where_the_reader_stopped(ended, alice_api):
     assert '"seq":5,' not in resumed and '"seq":6,' in resumed
 
 
+@pytest.mark.needs("sandbox")
 def test_flood_of_output_is_kept_whole_and_the_page_about_it_is_bounded(worker, generation, deploy, ask, alice_api):
     server = TALKATIVE.replace(
         "http.server.HTTPServer", "for n in range(25_000): print('line', n)\nhttp.server.HTTPServer"

@@ -18,6 +18,7 @@ from deployments.targets.process import Process, _filled_in_by_shell, app_addres
 from deployments.tests.conftest import get, is_refused, reload, wait_for
 from platform_site.lib import sandbox
 from platform_site.lib.errors import InvalidRequest
+from tests.services import require_sandbox
 
 SERVER = """
 import http.server, os, sys
@@ -44,6 +45,7 @@ def test_unknown_target_is_refused():
         target_get("__class__")
 
 
+@pytest.mark.needs("sandbox")
 def test_address_that_this_machine_does_not_have_fails_with_a_clear_message(worker, generation, deploy, settings):
     settings.DEPLOYMENT_ADDRESS = "192.0.2.1"
     failed = wait_for(deploy(generation()), "failed")
@@ -51,6 +53,7 @@ def test_address_that_this_machine_does_not_have_fails_with_a_clear_message(work
     assert "DEPLOYMENT_ADDRESS" in failed.reason
 
 
+@pytest.mark.needs("sandbox")
 def test_configured_address_is_used_for_all_apps(worker, generation, deploy, settings):
     settings.DEPLOYMENT_ADDRESS = "127.0.0.1"
     first = wait_for(deploy(generation(), name="First"), "live")
@@ -85,11 +88,13 @@ def test_shell_fills_in_the_port_and_touches_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.needs("sandbox")
 def test_static_site_is_served_with_the_port_filled_in(worker, generation, deploy):
     site = wait_for(deploy(generation(files={"index.html": "<h1>Hello</h1>", "style.css": "h1{}"})), "live")
     assert get(site) == "<h1>Hello</h1>" and get(site, "style.css") == "h1{}"
 
 
+@pytest.mark.needs("sandbox")
 def test_data_of_one_app_is_not_seen_by_another(worker, generation, deploy):
     first = wait_for(deploy(generation(), name="First"), "live")
     second = wait_for(deploy(generation(), name="Second"), "live")
@@ -99,6 +104,7 @@ def test_data_of_one_app_is_not_seen_by_another(worker, generation, deploy):
 @pytest.fixture
 def started(tmp_path):
     """Starts applications that answer with the word they were given."""
+    require_sandbox()
     target, instances = Process(), []
     (tmp_path / "app").mkdir()
     (tmp_path / "data").mkdir()
@@ -164,6 +170,7 @@ def test_address_does_not_lead_back_to_somebody_who_left(started):
         answer_at(address)
 
 
+@pytest.mark.needs("sandbox")
 def test_two_deployments_at_once_end_with_the_newer_one_live(worker, generation, deploy):
     older, newer = deploy(generation(version="one")), deploy(generation(version="two"))
     wait_for(newer, "live")

@@ -61,6 +61,12 @@ restore() {
         mkdir -p "$(dirname "$file")"
         cp "$1/steward.sqlite3" "$file"
     else
+        # Roles are the server's, not the database's: on a new server the one that the policies name is missing.
+        psql --quiet --no-psqlrc --set=ON_ERROR_STOP=1 --dbname="$url" --command="DO \$\$ BEGIN
+            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'steward_tenant') THEN
+                CREATE ROLE steward_tenant NOLOGIN NOSUPERUSER NOBYPASSRLS;
+            END IF;
+        END \$\$"
         pg_restore --exit-on-error --single-transaction --no-owner --dbname="$url" "$1/steward.pgdump"
     fi
     if [ -d "$1/secrets" ]; then

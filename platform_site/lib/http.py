@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -18,14 +19,13 @@ from django.core.exceptions import (
 )
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import render
-from django_ratelimit.exceptions import Ratelimited
 from django_scopes.exceptions import ScopeError
 from rest_framework import exceptions
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from platform_site.lib.errors import TITLES, FieldErrors, PermissionRefused, RateLimited, StewardError, TooLarge
+from platform_site.lib.errors import TITLES, FieldErrors, InvalidRequest, PermissionRefused, StewardError, TooLarge
 
 logger = logging.getLogger(__name__)
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -66,8 +66,6 @@ def translate(exc: Exception) -> StewardError | None:
         return _from_rest_framework(exc)
     if isinstance(exc, Http404):
         return _error(404, "There is nothing here.")
-    if isinstance(exc, Ratelimited):  # a PermissionDenied to Django
-        return RateLimited("Too many attempts. Please wait a minute and try again.", retryable=True, retry_after=60)
     if isinstance(exc, PermissionDenied):
         return PermissionRefused("You may not do this.")
     if isinstance(exc, ScopeError):
@@ -203,11 +201,17 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def trailing_slash(get_response: GetResponse) -> GetResponse:
-    """Middleware: `/api/v1/runs/` is `/api/v1/runs`. No redirect, which would lose a POST body."""
+    """Middleware: `/api/v1/runs/` is `/api/v1/runs`. No redirect, which would lose a POST body.
+
+    An address with a NUL, which PostgreSQL takes in no text, goes no further.
+    """
+    kept = (f"/{settings.ADMIN_PATH}", settings.STATIC_URL)
 
     def middleware(request: HttpRequest) -> HttpResponse:
         path = request.path_info
-        if len(path) > 1 and path.endswith("/") and not path.startswith(("/admin/", "/static/")):
+        if "\0" in path or "%00" in request.META.get("QUERY_STRING", ""):
+            return error_response(request, _error(400, "The address holds a character that no address has."))
+        if len(path) > 1 and path.endswith("/") and not path.startswith(kept):
             request.path_info = path.rstrip("/") or "/"
             request.path = request.path.rstrip("/") or "/"
         return get_response(request)
@@ -216,6 +220,9 @@ def trailing_slash(get_response: GetResponse) -> GetResponse:
 
 
 # --- Strict JSON --------------------------------------------------------------------------------------------------
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
 class InvalidJSON(exceptions.ParseError):
     default_detail = "The body is not valid JSON."
 
@@ -225,6 +232,7 @@ def strict_json(raw: bytes) -> Any:
 
     Raises:
         InvalidJSON: with a sentence that says what is wrong.
+        InvalidRequest: a text in it is none that a database takes; names the field.
     """
     if _depth(raw) > settings.MAX_JSON_DEPTH:
         raise InvalidJSON(f"The JSON is nested deeper than {settings.MAX_JSON_DEPTH} levels.")
@@ -241,7 +249,25 @@ def strict_json(raw: bytes) -> Any:
         raise InvalidJSON("The JSON is nested too deeply.") from exc
     except ValueError as exc:
         raise InvalidJSON(f"The body is not valid JSON: {exc}") from exc
+    if b"\\u" in raw and not _is_storable(value):
+        raise _unstorable(value)
     return value
+
+
+def _unstorable(value: Any) -> InvalidRequest:
+    problem = "A text holds a NUL character or half of a surrogate pair."
+    parts = value.items() if isinstance(value, dict) else []
+    errors = {str(name): [problem] for name, part in parts if _is_storable(name) and not _is_storable(part)}
+    return InvalidRequest(problem, errors=errors or None)
+
+
+def _is_storable(value: Any) -> bool:
+    """Whether every text in `value` is one that databases take: whole characters, no NUL."""
+    if isinstance(value, str):
+        return _UNSTORABLE.search(value) is None
+    if isinstance(value, dict):
+        return all(_is_storable(name) and _is_storable(item) for name, item in value.items())
+    return not isinstance(value, list) or all(_is_storable(item) for item in value)
 
 
 def _depth(raw: bytes) -> int:
@@ -286,9 +312,11 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class StrictJSONParser(JSONParser):
-    """DRF's JSON parser with `strict_json`."""
+    """DRF's JSON parser with `strict_json`, for what calls itself JSON: a content type is no pattern such as `*/*`."""
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
+        if (media_type or "").partition(";")[0].strip().lower() != self.media_type:
+            raise exceptions.UnsupportedMediaType(media_type or "")
         try:
             raw = stream.read()
         except RequestDataTooBig as exc:
@@ -304,11 +332,7 @@ def posted(request: HttpRequest) -> QueryDict | None:
 
 
 def client_address(request: HttpRequest) -> str:
-    """The peer's address. `X-Forwarded-For` counts only for as many hops as `TRUSTED_PROXY_COUNT` names."""
-    hops = settings.REST_FRAMEWORK["NUM_PROXIES"]
-    forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
-    if hops and len(forwarded) >= hops:
-        return str(forwarded[-hops])
+    """The caller's address: the peer's, or what a trusted proxy said, which `lib/asgi.py` has worked out by now."""
     return str(request.META.get("REMOTE_ADDR", ""))
 
 

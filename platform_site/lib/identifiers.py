@@ -6,11 +6,18 @@ import os
 import threading
 import time
 import uuid
+from datetime import datetime
 
 _VERSION_AND_VARIANT = 0x7 << 76 | 0x2 << 62
 _RANDOM_LOW = (1 << 62) - 1
 _lock = threading.Lock()
 _last = (0, 0)
+
+
+def uuid7_floor(moment: datetime) -> uuid.UUID:
+    """The smallest identifier that `uuid7` could have made at `moment`, for ranges of ids that are ranges of time."""
+    milliseconds = min(max(0, int(moment.timestamp() * 1000)), (1 << 48) - 1)
+    return uuid.UUID(int=milliseconds << 80 | _VERSION_AND_VARIANT)
 
 
 def uuid7() -> uuid.UUID:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from django.db.models import Model, QuerySet
+from django.http import QueryDict
 
 from platform_site.lib.errors import InvalidRequest
 
@@ -61,6 +62,23 @@ def parse_id(raw: str, *, field: str) -> uuid.UUID:
         return uuid.UUID(raw)
     except ValueError as exc:
         raise InvalidRequest(f"`{field}` is not valid.", errors={field: ["Not a valid id."]}) from exc
+
+
+def known_parameters(parameters: Mapping[str, Any], *known: str) -> None:
+    """Refuses a query string with parameters that nothing reads, or with one twice: it asks for something else.
+
+    Raises:
+        InvalidRequest: naming them.
+    """
+    unknown = {name: ["There is no such parameter."] for name in parameters if name not in known}
+    twice = {
+        name: ["Give it once."]
+        for name in parameters
+        if name in known and isinstance(parameters, QueryDict) and len(parameters.getlist(name)) > 1
+    }
+    if errors := unknown | twice:
+        names = ", ".join(f"`{name[:80]}`" for name in errors)
+        raise InvalidRequest(f"The query cannot be understood: {names}.", errors=errors)
 
 
 def choice_of(parameters: Mapping[str, Any], field: str, allowed: list[str]) -> str | None:

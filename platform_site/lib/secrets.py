@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -19,13 +20,14 @@ _PATTERNS = re.compile(
     r"(?i:\bbearer\s+)(?P<bearer>[A-Za-z0-9._~+/=-]{16,})"
     r"|(?P<openai>\bsk-[A-Za-z0-9_-]{16,})"
     r"|(?P<github>\bgh[pousr]_[A-Za-z0-9]{30,})"
+    r"|(?P<steward>\bstw_[A-Za-z0-9]{30,})"
     r"|(?P<aws>\bAKIA[0-9A-Z]{16}\b)"
     r"|(?P<jwt>\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,})"
     r"|://[^\s/:@]{1,100}:(?P<userinfo>[^\s/@]{1,200})@"
     r"|(?P<pem>-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z))"
 )
 # Cheap substrings, one of which occurs in every text that a pattern can match.
-_MARKS = ("earer ", "EARER ", "sk-", "gh", "AKIA", "eyJ", "://", "PRIVATE KEY")
+_MARKS = ("earer ", "EARER ", "sk-", "gh", "stw_", "AKIA", "eyJ", "://", "PRIVATE KEY")
 
 _known: set[str] = set()
 _known_pattern: re.Pattern[str] | None = None
@@ -57,14 +59,39 @@ def _hide_group(match: re.Match[str]) -> str:
     return match.group(0).replace(secret, REDACTED)
 
 
+def encryption_keys() -> tuple[str, ...]:
+    """The ring: the first key encrypts, all decrypt. Where Steward keeps it in a file, it follows the file."""
+    path: Path | None = settings.KEPT_ENCRYPTION_KEYS
+    if path is None:
+        return tuple(settings.ENCRYPTION_KEYS)
+    return _kept_keys(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _kept_keys(path: Path, modified: int) -> tuple[str, ...]:
+    keys = tuple(path.read_text().strip().split(","))
+    for key in keys:
+        register_secret(key)
+    return keys
+
+
 @lru_cache(maxsize=4)
 def _ring(keys: tuple[str, ...]) -> MultiFernet:
     return MultiFernet([Fernet(key.strip()) for key in keys])
 
 
 def encrypt(plain: str) -> str:
-    """`plain` under the first key of `ENCRYPTION_KEYS`, as text."""
-    return _ring(tuple(settings.ENCRYPTION_KEYS)).encrypt(plain.encode()).decode()
+    """`plain` under the first key of the ring, as text."""
+    return _ring(encryption_keys()).encrypt(plain.encode()).decode()
+
+
+def is_current(stored: str) -> bool:
+    """Whether `stored` is encrypted under the first key."""
+    try:
+        _ring(encryption_keys()[:1]).decrypt(stored.encode())
+    except InvalidToken:
+        return False
+    return True
 
 
 def decrypt(stored: str) -> str:
@@ -74,7 +101,7 @@ def decrypt(stored: str) -> str:
         StewardError: no key of the ring fits.
     """
     try:
-        return _ring(tuple(settings.ENCRYPTION_KEYS)).decrypt(stored.encode()).decode()
+        return _ring(encryption_keys()).decrypt(stored.encode()).decode()
     except InvalidToken as exc:
         raise StewardError("A stored secret cannot be read with the configured encryption keys.") from exc
 

@@ -73,10 +73,10 @@ def current(context: Context, namespace: str) -> SafeString:
 
 
 @register.simple_tag(takes_context=True)
-def current_route(context: Context, name: str) -> SafeString:
-    """`aria-current="page"` when the page shown has this route name."""
+def current_route(context: Context, *names: str) -> SafeString:
+    """`aria-current="page"` when the page shown has one of these route names."""
     match = getattr(context.get("request"), "resolver_match", None)
-    here = match is not None and match.url_name == name
+    here = match is not None and match.url_name in names
     return SafeString('aria-current="page"') if here else SafeString("")
 
 

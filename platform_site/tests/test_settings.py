@@ -49,6 +49,8 @@ def test_production_settings_pass_the_deployment_check(tmp_path):
         ALLOWED_HOSTS="steward.example",
         DATABASE_URL="postgres://steward:x@db.example:5432/steward",
         REDIS_URL="redis://cache.example:6379/0",
+        SITE_URL="https://steward.example",
+        EMAIL_URL="smtp+tls://steward:x@mail.example:587",
     )
     assert checked.returncode == 0, checked.stderr
 

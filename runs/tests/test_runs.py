@@ -9,6 +9,8 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from accounts.models import Membership
+from accounts.services.users import user_delete
 from accounts.tenancy import all_organisations
 from platform_site.lib.errors import Conflict
 from runs import kinds, queue
@@ -101,6 +103,17 @@ def test_what_lasts_goes_on_when_the_person_who_began_it_left(acme, alice, kind)
     alice.memberships.all().delete()
     execute(run.pk)
     assert (reload(run).state, done) == ("succeeded", [1])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_work_of_a_deleted_user_is_cancelled_and_what_lasts_goes_on(acme, alice, administrator, kind):
+    Membership.objects.create(user=administrator, organisation=acme, role="owner")
+    work = queue.enqueue(kind(lambda context: None), organisation_id=acme.pk, created_by=alice)
+    lasting = kind(lambda context: None, name="test.service", pool="service")
+    lasting_run = queue.enqueue(lasting, organisation_id=acme.pk, created_by=alice)
+    user_delete(user=alice, actor=administrator)
+    assert reload(work).state == "cancelled"
+    assert (reload(lasting_run).state, reload(lasting_run).created_by) == ("queued", None)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
+from django.utils import timezone
 from rest_framework_simplejwt.tokens import AccessToken
 
-from accounts.services.families import tokens_issue
+from accounts.credentials import SCOPES
+from accounts.services.families import tokens_issue, tokens_revoke
+from accounts.services.tokens import token_create, token_revoke
 from accounts.tenancy import all_organisations
 
 UNKNOWN = "01890000-0000-7000-8000-000000000000"
@@ -27,17 +33,26 @@ ARGUMENT = re.compile(r"<(?:\w+:)?(\w+)>|\(\?P<(\w+)>[^)]*\)")
 def no_waiting(monkeypatch, settings):
     """A generation is asked for and not waited for; nothing is limited, as one test asks a thousand times."""
     monkeypatch.setattr("aigen.api.WAIT_SECONDS", 0)
-    monkeypatch.setattr("rest_framework.throttling.ScopedRateThrottle.allow_request", lambda *_: True)
     settings.RATELIMIT_ENABLE = False
 
 
 @pytest.fixture
 def member(acme):
     """A member of acme, neither its owner nor a viewer."""
+    return make_person("mia@acme.example", acme, "member")
+
+
+@pytest.fixture
+def organisation_administrator(acme):
+    """Somebody who manages acme without owning it."""
+    return make_person("oda@acme.example", acme, "administrator")
+
+
+def make_person(email: str, organisation: Any, role: str) -> Any:
     from accounts.models import Membership, User
 
-    user = User.objects.create_user("mia@acme.example", "correct horse battery staple", name="Mia")
-    Membership.objects.create(user=user, organisation=acme, role="member")
+    user = User.objects.create_user(email, "correct horse battery staple", name=email.split("@")[0].title())
+    Membership.objects.create(user=user, organisation=organisation, role=role)
     return user
 
 
@@ -58,7 +73,26 @@ def make_world(organisation: Any, person: Any) -> dict[str, str]:
         "app_id": str(app.pk),
         "deployment_id": str(deployment.pk),
         "appliance_id": str(make_appliance(organisation, person).pk),
+        "token_id": str(token_create(user=person, name="Laptop")[0].pk),
+        "membership_id": str(make_member(organisation).pk),
+        "invitation_id": str(make_invitation(organisation, person).pk),
     }
+
+
+def make_member(organisation: Any) -> Any:
+    return make_person(f"{uuid.uuid4().hex[:8]}@acme.example", organisation, "member").memberships.get()
+
+
+def make_invitation(organisation: Any, person: Any) -> Any:
+    from accounts.models import Invitation
+
+    return Invitation.objects.create(
+        organisation=organisation,
+        email=f"{uuid.uuid4().hex[:8]}@elsewhere.example",
+        digest=uuid.uuid4().hex * 2,
+        invited_by=person,
+        expires_at=timezone.now() + timedelta(days=7),
+    )
 
 
 def make_run(organisation: Any, kind: str, payload: dict[str, str]) -> Any:
@@ -129,16 +163,49 @@ def make_appliance(organisation: Any, person: Any) -> Any:
 
 
 # --- Who asks -----------------------------------------------------------------------------------------------------
+def bearing(token: str) -> Client:
+    return Client(raise_request_exception=False, headers={"Authorization": f"Bearer {token}"})
+
+
 def with_token(user: Any) -> Client:
-    return Client(
-        raise_request_exception=False, headers={"Authorization": "Bearer " + tokens_issue(user=user)["access"]}
-    )
+    return bearing(tokens_issue(user=user)["access"])
 
 
-def with_expired_token(user: Any) -> Client:
+def expired_token(user: Any) -> str:
     token = AccessToken(tokens_issue(user=user)["access"])
     token.set_exp(lifetime=-timedelta(minutes=1))
-    return Client(raise_request_exception=False, headers={"Authorization": f"Bearer {token}"})
+    return str(token)
+
+
+def revoked_token(user: Any) -> str:
+    """An access token that has not expired, of a token family that was ended."""
+    tokens = tokens_issue(user=user)
+    tokens_revoke(tokens["refresh"])
+    return tokens["access"]
+
+
+def personal_token(user: Any) -> str:
+    """A personal access token that may do whatever its user may."""
+    return token_create(user=user, name="Program", scopes=list(SCOPES))[1]
+
+
+def revoked_personal_token(user: Any) -> str:
+    token, raw = token_create(user=user, name="Program", scopes=list(SCOPES))
+    token_revoke(token=token, actor=user)
+    return raw
+
+
+def device_key(user: Any) -> str:
+    """The key of an appliance of the user's organisation."""
+    from appliances.models import Appliance
+    from appliances.secrets import key_hash, new_key
+
+    key = new_key()
+    with all_organisations():
+        Appliance.objects.create(
+            organisation=user.organisations.get(), name=f"Attic {uuid.uuid4().hex[:6]}", key_hash=key_hash(key)
+        )
+    return key
 
 
 def signed_in(user: Any) -> Client:
@@ -160,6 +227,14 @@ def filled(route: str, ids: dict[str, str]) -> str:
 
 def has_id(route: str) -> bool:
     return "<uuid:" in route
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """What is done inside leaves no rows: the next one asks of the same world."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 def ask(
@@ -188,4 +263,4 @@ def told(answer: Any) -> tuple[int, str]:
     if answer.headers.get("Content-Type", "").startswith("application/json"):
         body = json.loads(text)
         return answer.status_code, str({name: body.get(name) for name in ("error", "detail", "errors")})
-    return answer.status_code, CHANGING.sub("…", text) + answer.headers.get("Location", "")
+    return answer.status_code, CHANGING.sub("…", text + answer.headers.get("Location", ""))

@@ -152,15 +152,15 @@ def test_too_many_sign_ins_say_when_to_come_back(monkeypatch, settings):
     monkeypatch.undo()
     settings.RATELIMIT_ENABLE = True
     client = anonymous()
-    wrong = json.dumps({"email": "a@b.example", "password": "x"})
-    answers = [post(client, "/api/v1/auth/login", wrong) for _ in range(21)]
+    wrong = [{"email": f"a{number}@b.example", "password": "x"} for number in range(21)]  # one would be locked first
+    answers = [post(client, "/api/v1/auth/login", json.dumps(body)) for body in wrong]
     assert {answer.status_code for answer in answers[:20]} == {401}
     assert_format(answers[20], 429, "/api/v1/auth/login")
     assert 1 <= int(answers[20].headers["Retry-After"]) <= 60
-    pages = [client.post("/sign-in", {"email": "a@b.example", "password": "x"}) for _ in range(21)]
+    pages = [client.post("/sign-in", body) for body in wrong]
     assert pages[20].status_code == 429
     assert pages[20].headers["Content-Type"].startswith("text/html")
-    assert pages[20].headers["Retry-After"] == "60"
+    assert 1 <= int(pages[20].headers["Retry-After"]) <= 60
 
 
 @pytest.mark.parametrize("header", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"])

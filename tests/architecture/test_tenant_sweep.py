@@ -1,25 +1,37 @@
-"""Walks every route and socket as everybody: members, viewers, outsiders, administrators, strangers, old tokens."""
+"""Walks every route and socket as everybody: each role, outsiders, programs, appliances, strangers, dead tokens."""
 
 from __future__ import annotations
 
 import itertools
 
 import pytest
+from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
 
+from accounts.models import AuditEntry
 from accounts.services.families import tokens_issue
+from accounts.tenancy import all_organisations
+from aigen.models import Generation
+from appliances.models import Appliance
+from deployments.models import App
 from tests.architecture.conftest import (
     UNKNOWN,
     anonymous,
     ask,
+    bearing,
+    device_key,
+    expired_token,
     filled,
     has_id,
+    personal_token,
+    revoked_personal_token,
+    revoked_token,
     signed_in,
     told,
-    with_expired_token,
+    undone,
     with_token,
 )
-from tests.architecture.routes import ROUTES, SOCKETS, Door, entry_of, http_routes, methods_of
+from tests.architecture.routes import ADMIN, ROUTES, SOCKETS, Door, entry_of, http_routes, methods_of
 
 ALL = http_routes()
 ENTRIES = {route: entry for route in sorted(ALL) if (entry := entry_of(route))}
@@ -49,28 +61,47 @@ def is_turned_away(door, answer):
     if door is Door.PAGE:
         return answer.status_code == 302 and answer.url.startswith("/sign-in?next=")
     if door is Door.ADMIN:
-        return answer.status_code == 302 and answer.url.startswith("/admin/login/")
+        return answer.status_code == 302 and answer.url.startswith(f"/{ADMIN}login/")
     return answer.status_code < 500
 
 
-@pytest.mark.parametrize("client_of", [lambda user: anonymous(), with_expired_token], ids=["anonymous", "expired"])
-def test_strangers_and_old_tokens_get_in_nowhere(client_of, world, member):
-    client, let_in = client_of(member), []
-    for route in ENTRIES:
+DEAD = {"expired": expired_token, "revoked": revoked_token, "revoked program": revoked_personal_token}
+
+
+@pytest.mark.parametrize("kind", ["anonymous", "nonsense", *DEAD])
+def test_strangers_and_dead_credentials_get_in_nowhere(kind, world, member):
+    client = anonymous() if kind == "anonymous" else bearing(DEAD.get(kind, lambda _user: "no.token.atall")(member))
+    assert let_in(client, world, set(Door)) == []
+
+
+def test_programs_get_into_no_page(world, alice):
+    assert let_in(bearing(personal_token(alice)), world, {Door.PAGE, Door.ADMIN, Door.DEVICE}) == []
+
+
+def test_appliances_get_in_where_appliances_belong_and_nowhere_else(world, alice):
+    assert let_in(bearing(device_key(alice)), world, set(Door) - {Door.DEVICE}) == []
+
+
+def let_in(client, world, doors):
+    """Where a caller was not turned away who should be everywhere."""
+    found = []
+    for route in (route for route, entry in ENTRIES.items() if entry.door in doors):
         for method in methods_of(ALL[route], route):
             for body in bodies(route, method):
                 answer = ask(client, method, filled(route, world), body, world)
                 if not is_turned_away(ENTRIES[route].door, answer):
-                    let_in.append((method, route, answer.status_code))
-    assert let_in == []
+                    found.append((method, route, answer.status_code))
+    return found
 
 
-@pytest.mark.parametrize("route", [route for route in ENTRIES if not route.startswith("admin/")])
-def test_members_and_viewers_may_what_the_table_says(route, world, member, victor):
+@pytest.mark.parametrize("route", [route for route in ENTRIES if not route.startswith(ADMIN)])
+def test_each_role_may_what_the_table_says(route, world, member, victor, organisation_administrator, alice):
+    people = {"viewer": victor, "member": member, "administrator": organisation_administrator, "owner": alice}
     for method, use in ENTRIES[route].uses.items():
-        for user, expected in ((victor, use.viewer), (member, use.member)):
-            answer = ask(client_for(route, user), method, filled(route, world), use.body, world)
-            assert answer.status_code == expected, (method, user.email, told(answer))
+        for role, user in people.items():
+            with undone():
+                answer = ask(client_for(route, user), method, filled(route, world), use.body, world)
+            assert use.fits(role, answer.status_code), (method, role, told(answer))
 
 
 def test_methods_that_the_table_does_not_name_are_refused(world, member):
@@ -84,22 +115,71 @@ def test_methods_that_the_table_does_not_name_are_refused(world, member):
     assert taken == []
 
 
-@pytest.mark.parametrize("outsider", ["bob", "administrator"])
-def test_foreign_id_and_random_id_are_answered_alike(outsider, world, request):
-    """For everybody outside, platform administrators included, over every method, with and without a body."""
-    user, unknown, different = request.getfixturevalue(outsider), dict.fromkeys(world, UNKNOWN), []
-    clients = {Door.API: with_token(user), Door.PAGE: signed_in(user)}
-    variants = ({}, {"X-Organization": world["organisation_id"]}, {"Accept": "text/event-stream"})
-    for route in WITH_ID:
-        client = clients[ENTRIES[route].door]
+@pytest.fixture
+def outsiders(bob, administrator):
+    """What everybody outside comes with, by the doors that let them in at all."""
+    device = bearing(device_key(bob))
+    return {
+        "owner elsewhere": {Door.API: with_token(bob), Door.PAGE: signed_in(bob)},
+        "program": {Door.API: bearing(personal_token(bob))},
+        "appliance": {Door.API: device, Door.DEVICE: device},
+        "platform administrator": {Door.API: with_token(administrator), Door.PAGE: signed_in(administrator)},
+    }
+
+
+@pytest.mark.parametrize("kind", ["owner elsewhere", "program", "appliance", "platform administrator"])
+def test_foreign_id_and_random_id_are_answered_alike(kind, outsiders, world):
+    """Over every method, with and without a body; platform administrators as long as they name no organisation."""
+    unknown, different = dict.fromkeys(world, UNKNOWN), []
+    for route in (route for route in ENTRIES if has_id(route) and ENTRIES[route].door in outsiders[kind]):
+        client = outsiders[kind][ENTRIES[route].door]
+        if kind == "platform administrator" and "organisation_id" in route:
+            continue
         for method in methods_of(ALL[route], route):
-            for body, headers in itertools.product(bodies(route, method), variants):
-                foreign, random_one = (
-                    told(ask(client, method, filled(route, ids), body, ids, **headers)) for ids in (world, unknown)
-                )
-                if foreign != random_one or foreign[0] not in (404, 405, 406):
+            for body, headers in itertools.product(bodies(route, method), variants(kind, world)):
+                with undone():
+                    foreign = told(ask(client, method, filled(route, world), body, world, **headers))
+                    random_one = told(ask(client, method, filled(route, unknown), body, unknown, **headers))
+                if foreign != random_one or foreign[0] not in (401, 403, 404, 405, 406):
                     different.append((method, route, headers, foreign, random_one))
     assert different == []
+
+
+def variants(kind, world):
+    chosen = [] if kind == "platform administrator" else [{"X-Organization": world["organisation_id"]}]
+    return [{}, {"Accept": "text/event-stream"}, *chosen]
+
+
+@pytest.mark.parametrize("kind", ["owner elsewhere", "program", "appliance", "anonymous"])
+def test_outsiders_read_no_byte_of_it(kind, outsiders, world, alice):
+    """No name, address or id that they did not bring themselves is in any answer, whatever they ask."""
+    doors = outsiders.get(kind) or dict.fromkeys(Door, anonymous())
+    secret, leaks, choosing = words_of(world, alice), [], {"X-Organization": world["organisation_id"]}
+    for route in (route for route in ENTRIES if ENTRIES[route].door in {*doors, Door.OPEN}):
+        client = doors.get(ENTRIES[route].door) or doors[Door.API]
+        path = filled(route, world)
+        for method in methods_of(ALL[route], route):
+            for body, headers in itertools.product(bodies(route, method), [{}, choosing]):
+                with undone():
+                    answer = ask(client, method, path, body, world, **headers)
+                    read = everything(answer).replace(path, "")
+                leaks += [(method, route, word) for word in secret if word in read and word not in str(headers)]
+    assert leaks == []
+
+
+def words_of(world, alice):
+    """What acme's rows are called, beside their ids."""
+    with all_organisations():
+        rows = [model.objects.get(pk=world[key]) for key, model in
+                (("app_id", App), ("appliance_id", Appliance), ("generation_id", Generation))]  # fmt: skip
+        named = [rows[0].name, rows[1].name, rows[2].prompt]
+    return [*named, "Acme", "acme", alice.email, str(alice.pk), *world.values()]
+
+
+def everything(answer):
+    """Status line, headers and body as one text."""
+    body = b"".join(answer)
+    return body.decode(errors="replace") + str(dict(answer.headers))
 
 
 @pytest.mark.parametrize(
@@ -125,10 +205,13 @@ def test_foreign_ids_in_bodies_and_queries_tell_nothing(method, path, body, stat
                                   "/api/v1/deployments", "/api/v1/appliances"])  # fmt: skip
 def test_lists_hold_what_is_ones_own(path, world, alice, bob, administrator):
     assert with_token(alice).get(path).json()["results"]
-    choosing = {"X-Organization": world["organisation_id"]}
     for outsider in (bob, administrator):
         assert with_token(outsider).get(path).json()["results"] == []
-        assert with_token(outsider).get(path, headers=choosing).json()["results"] == []
+    choosing = {"X-Organization": world["organisation_id"]}
+    assert with_token(bob).get(path, headers=choosing).status_code == 404
+    entered = with_token(administrator).get(path, headers=choosing)
+    assert entered.json()["results"], "platform administrators may enter an organisation; its trail tells of it"
+    assert AuditEntry.objects.filter(action="organisation.enter", organisation_id=world["organisation_id"]).exists()
 
 
 def test_admin_is_for_administrators(world, alice, administrator):
@@ -167,21 +250,26 @@ async def first_word(path: str, token: str | None) -> tuple[object, object]:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("route", sorted(SOCKETS - {"^.*$"}))
-async def test_sockets_tell_outsiders_nothing(route, world, member, bob, victor, administrator):
-    from asgiref.sync import sync_to_async
-
+async def test_sockets_tell_outsiders_nothing(
+    route, world, member, bob, victor, administrator, organisation_administrator, alice
+):
     def token_of(user) -> str:
         return tokens_issue(user=user)["access"]
 
+    async def made(make, user) -> str:
+        return await sync_to_async(make)(user)
+
     real, unknown = filled(route, world), filled(route, {})
-    for outsider in (bob, administrator):
-        token = await sync_to_async(token_of)(outsider)
+    for make, outsider in ((token_of, bob), (token_of, administrator), (personal_token, bob)):
+        token = await made(make, outsider)
         foreign = await first_word(real, token)
         assert foreign == await first_word(unknown, token)
         assert foreign[1] == 4404
-    for nobody in (None, "no.token.atall"):
+    dead = [await made(make, member) for make in (expired_token, revoked_token, revoked_personal_token, device_key)]
+    for nobody in (None, "no.token.atall", *dead, await made(device_key, bob)):
         assert await first_word(real, nobody) == await first_word(unknown, nobody)
         assert (await first_word(real, nobody))[1] == 4401
-    for insider in (member, victor):
-        assert (await first_word(real, await sync_to_async(token_of)(insider)))[1] == 1000, "its log has ended"
+    for insider in (member, victor, organisation_administrator, alice):
+        assert (await first_word(real, await made(token_of, insider)))[1] == 1000, "its log has ended"
+    assert (await first_word(real, await made(personal_token, alice)))[1] == 1000
     assert (await first_word("/ws/elsewhere", None))[1] == 4404

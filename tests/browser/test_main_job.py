@@ -10,7 +10,7 @@ from aigen.models import ProviderEndpoint
 from aigen.tests.conftest import upstream  # noqa: F401
 from aigen.tests.upstream import Reply
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.needs("sandbox"), pytest.mark.django_db(transaction=True)]
 
 HOSTILE = """\
 <img src=x onerror="window.pwned=1"> [x](javascript:window.pwned=1) <svg/onload="window.pwned=1">

@@ -12,7 +12,7 @@ import pytest
 
 from tests.serving import Reader, Steward, Tree, listening, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.needs("sandbox")]
 
 PROMPT = "a to-do list API with title, due date and done flag"
 RESOURCE = "todos"

@@ -10,7 +10,7 @@ from aigen.tests.test_generation import GOOD, PROMPT
 from aigen.tests.upstream import Reply
 from tests.serving import Reader, Tree, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.needs("sandbox")]
 
 TREE_SECONDS = 5
 BACK_SECONDS = 15

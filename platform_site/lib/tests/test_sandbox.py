@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
-import shutil
 import sys
 import threading
 import time
@@ -49,7 +48,7 @@ def test_the_tests_of_a_generated_python_project_run():
     assert b"Ran 1 test" in result.stderr
 
 
-@pytest.mark.skipif(not shutil.which("node"), reason="Node.js is not installed")
+@pytest.mark.needs("node")
 def test_the_tests_of_a_generated_javascript_project_run():
     source = b"require('node:test')('one', () => require('node:assert').equal(1 + 1, 2));\n"
     result = run(["node", "--test", "tests/"], files={"tests/app.test.js": source})

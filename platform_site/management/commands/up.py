@@ -17,6 +17,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.services.accounts import administrator_ensure
 from platform_site.lib import sandbox
+from platform_site.lib.server import server_config
 from runs import hints
 from runs.tail import end_streams
 from runs.worker import InProcessWorker
@@ -99,16 +100,4 @@ class Command(BaseCommand):
     def _serve(self, listener: socket.socket) -> None:
         # WhiteNoise reads static files synchronously; they are small and cached by browsers.
         warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
-        config = uvicorn.Config(
-            "platform_site.asgi:application",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            ws_max_size=64 * 1024,
-            # Compressing each frame once per viewer costs more than the bytes it saves.
-            ws_per_message_deflate=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
-        Server(config).run(sockets=[listener])
+        Server(server_config(grace_seconds=GRACE_SECONDS)).run(sockets=[listener])
