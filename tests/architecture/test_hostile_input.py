@@ -107,6 +107,7 @@ NO_JSON = {
 READ_ALIKE = [("POST", "api/v1/auth/login"), ("PATCH", "api/v1/users/me"), ("POST", "api/v1/generate")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "route"), WRITES)
 def test_bodies_of_another_shape_are_taken_calmly(method, route, world, alice):
     for said, raw in OTHER_JSON.items():
@@ -149,6 +150,7 @@ def test_every_field_takes_what_it_should_and_nothing_else_breaks_it(method, rou
                 assert answer.status_code >= 400, (route, field, answer.content[:300])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", FORMS)
 def test_forms_take_the_same_calmly(route, world, alice):
     body = ROUTES[route].uses["POST"].body or {}
@@ -172,6 +174,7 @@ CONTENT_TYPES = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "route"), WRITES)
 def test_only_json_is_read_as_json(method, route, world, alice):
     raw = json.dumps(good_body(method, route, world))
@@ -202,6 +205,7 @@ def what_it_says(answer: Any) -> Any:
     return {name: body[name] for name in STEADY if name in body} if isinstance(body, dict) else body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", [route for route in READS if route not in ENDLESS])
 def test_parameters_that_nothing_reads_change_nothing(route, world, alice):
     client = client_of(route, alice)
@@ -213,6 +217,7 @@ def test_parameters_that_nothing_reads_change_nothing(route, world, alice):
             assert what_it_says(answer) == what_it_says(plain), (route, query)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", [route for route in READS if route not in ENDLESS])
 def test_numbers_and_cursors_that_are_none_are_refused_calmly(route, world, alice):
     numbers = ["1e9", "-1", "0", "NaN", "9" * 400, "1.5", "0x10", "+5", "٣", "1%00", "1%0a", "true", "1;2", "[1]"]
@@ -224,6 +229,7 @@ def test_numbers_and_cursors_that_are_none_are_refused_calmly(route, world, alic
             assert_calm(client.get(path, {name: value}), route, (name, value[:40]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("route", [route for route in READS if ROUTES[route].door is Door.API])
 def test_tokens_in_addresses_and_forms_are_no_tokens(route, world, alice):
     raw = tokens_issue(user=alice)["access"]
