@@ -118,8 +118,9 @@ def authenticator_remove(*, user: User, code: str) -> None:
 
 
 @transaction.atomic
-def authenticator_forget(*, user: User, actor: User) -> None:
-    """Removes authenticator and recovery codes without a code: for an administrator whose user lost both."""
+def authenticator_forget(*, user: User, actor: User | None) -> None:
+    """Removes authenticator and recovery codes without a code: for somebody who lost both. `actor` None is the host's
+    own administrator, at its command line."""
     removed, _ = Authenticator.objects.filter(user=user).delete()
     RecoveryCode.objects.filter(user=user).delete()
     if removed:

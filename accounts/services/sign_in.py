@@ -18,3 +18,8 @@ def sign_in_note(*, user: User, method: str, second_factor: bool, client: str = 
     if client:
         changes["client"] = ["", client]
     audit.record(actor=user, action="account.sign_in", target=user, changes=changes)
+
+
+def sign_out_note(*, user: User) -> None:
+    """Notes that somebody ends the session that they hold."""
+    audit.record(actor=user, action="account.sign_out", target=user)

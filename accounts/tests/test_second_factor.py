@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import pyotp
 import pytest
 from django.core import mail
+from django.core.management import CommandError, call_command
 from django.db import connection, connections
 from django.test import Client
 from django.utils import timezone
@@ -505,3 +506,14 @@ def test_login_tells_nothing_about_the_second_factor_without_the_password(client
         (401, answers[0]["detail"], "None")
     }
     assert Authenticator.objects.get(user=alice).last_step < int(timezone.now().timestamp()) // 30, "no code was used"
+
+
+def test_the_command_line_helps_who_lost_everything(phone, alice, letters, capsys):
+    call_command("forget_authenticator", alice.email.upper())
+    assert not second_factor.is_enabled(alice)
+    assert AuditEntry.objects.get(action="second_factor.remove").actor_id is None
+    assert "Your second factor is off" in [letter.subject for letter in letters(alice.email)]
+    with pytest.raises(CommandError, match="has no authenticator"):
+        call_command("forget_authenticator", alice.email)
+    with pytest.raises(CommandError, match="no account"):
+        call_command("forget_authenticator", "nobody@home.example")

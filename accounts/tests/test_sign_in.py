@@ -2,6 +2,7 @@
 
 import pytest
 
+from accounts.models import AuditEntry
 from conftest import PASSWORD
 
 
@@ -200,3 +201,21 @@ def test_names_are_shown_as_text(alice, alice_pages):
     page = alice_pages.get("/account").content.decode()
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
+
+
+def test_signing_in_and_out_is_noted_with_where_and_how(client, alice):
+    client.post("/sign-in", {"email": alice.email, "password": PASSWORD}, headers={"User-Agent": "Tester/1"})
+    client.post("/sign-out", headers={"User-Agent": "Tester/1"})
+    client.post("/sign-out")
+    noted = list(AuditEntry.objects.filter(actor_id=alice.pk).order_by("id"))
+    assert [entry.action for entry in noted] == ["account.sign_in", "account.sign_out"]
+    assert noted[0].changes == {"method": ["", "password"], "second_factor": [False, False]}
+    assert {(entry.address, entry.user_agent) for entry in noted} == {("127.0.0.1", "Tester/1")}
+    assert noted[1].credential == "session"
+
+
+def test_a_sign_in_that_waits_for_its_second_factor_is_none_yet(client, phone, alice):
+    client.post("/sign-in", {"email": alice.email, "password": PASSWORD})
+    assert not AuditEntry.objects.filter(action="account.sign_in").exists()
+    client.post("/sign-in/second-factor", {"code": phone.next_code()})
+    assert AuditEntry.objects.get(action="account.sign_in").changes["second_factor"] == [False, True]

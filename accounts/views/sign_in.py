@@ -17,9 +17,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.forms.refusals import refusal_show
 from accounts.forms.sign_in import SignInForm, SignUpForm
+from accounts.models import User
 from accounts.oidc.configuration import is_configured
 from accounts.services.accounts import account_authenticate
 from accounts.services.invitations import invitation_find
+from accounts.services.sign_in import sign_out_note
 from accounts.services.sign_up import SignUp, account_sign_up
 from accounts.views.second_factor import begin_session, sign_in_or_challenge
 from platform_site.lib.errors import InvalidRequest, NotAuthenticated, PermissionRefused
@@ -74,6 +76,8 @@ def _oidc_url(destination: str) -> str:
 
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
+    if isinstance(request.user, User):
+        sign_out_note(user=request.user)
     logout(request)
     return redirect("accounts:sign_in")
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import warnings
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -24,6 +25,8 @@ from runs.worker import InProcessWorker
 
 GRACE_SECONDS = 3
 BACKLOG = 2048
+DEFAULT_SITE_URL = "http://127.0.0.1:8000"
+"""What links in messages begin with unless it is configured; here the port is known."""
 
 
 class Server(uvicorn.Server):
@@ -46,6 +49,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         listener = self._listen(options["host"], options["port"])
         settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # and the data folder above it
+        self._prepare_mail(options["host"], listener.getsockname()[1])
         call_command("migrate", interactive=False, verbosity=0)
         self._ensure_administrator()
         self._say_sandbox()
@@ -80,6 +84,12 @@ class Command(BaseCommand):
         except OSError as exc:
             raise CommandError(f"Port {port} on {host} cannot be used: {exc.strerror}. Choose one with PORT=.") from exc
         return listener
+
+    def _prepare_mail(self, host: str, port: int) -> None:
+        if settings.EMAIL_FILE_PATH:  # messages hold links that open accounts
+            Path(settings.EMAIL_FILE_PATH).mkdir(parents=True, exist_ok=True, mode=0o700)
+        if settings.SITE_URL == DEFAULT_SITE_URL and host in ("127.0.0.1", "localhost"):
+            settings.SITE_URL = f"http://{host}:{port}"
 
     def _ensure_administrator(self) -> None:
         password = secrets.token_urlsafe(15)
