@@ -20,6 +20,7 @@ from accounts.tests.test_oidc_sign_in import CALLBACK, user_of
 
 pytestmark = pytest.mark.slow
 SITE = "http://testserver"
+OLDEST_NODE = 20
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,10 @@ def certified(tmp_path_factory):
 def _install(folder: Path) -> None:
     if shutil.which("npm") is None:
         pytest.skip("npm is not installed, so the certified provider `oidc-provider` cannot be")
+    said = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout
+    major = re.match(r"v(\d+)", said)
+    if major is None or int(major[1]) < OLDEST_NODE:
+        pytest.skip(f"the certified provider `oidc-provider` needs Node.js {OLDEST_NODE}, here is {said.strip()}")
     command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "oidc-provider@9.13.3"]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
