@@ -151,7 +151,7 @@ REDIS_URL = env.str("REDIS_URL", "")
 CACHES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "platform_site.lib.cache.SharedCache", "LOCATION": REDIS_URL}
     if REDIS_URL
-    else {"BACKEND": "platform_site.lib.cache.ProcessCache"}
+    else {"BACKEND": "platform_site.lib.process_cache.ProcessCache"}
 }
 CHANNEL_LAYERS: dict[str, dict[str, Any]] = {
     "default": {

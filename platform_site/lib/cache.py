@@ -8,16 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
-from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.redis import RedisCache, RedisCacheClient
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from platform_site.lib.process_cache import ProcessCache
+
 logger = logging.getLogger(__name__)
 
-MAX_ENTRIES = 100_000
-"""Of a cache in memory. Few would let somebody who makes up many keys push the counters of others out."""
 TRY_AGAIN_SECONDS = 5.0
 ANSWER_SECONDS = 1.0
 
@@ -42,13 +41,6 @@ class _Absence:
 
 
 _absence = _Absence()
-
-
-class ProcessCache(LocMemCache):
-    """Django's cache in memory, with room for the counters of everybody who calls."""
-
-    def __init__(self, name: str, params: dict[str, Any]) -> None:
-        super().__init__(name, {"max_entries": MAX_ENTRIES, **params})
 
 
 class SharedCache(RedisCache):
