@@ -8,6 +8,7 @@ from django.http import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from accounts.actor import actor_of
@@ -15,6 +16,7 @@ from accounts.tenancy import current_organisation
 from conversations import serializers, services
 from conversations.models import Conversation, Message
 from platform_site.lib.pagination import page_of
+from platform_site.lib.ratelimit import ScopedRateThrottle
 from runs import sse
 from runs.api import IDEMPOTENCY_KEY, PAGE_PARAMETERS, StreamingView, idempotency_key
 from runs.serializers import RunSerializer
@@ -54,6 +56,12 @@ class Messages(StreamingView):
 
     The answer is a run: 202 names it, and with `Accept: text/event-stream` the same call streams its events.
     """
+
+    throttle_scope = "generate"
+
+    def get_throttles(self) -> list[BaseThrottle]:
+        # Reading asks no model.
+        return [ScopedRateThrottle()] if self.request.method == "POST" else super().get_throttles()
 
     @extend_schema(responses=serializers.MessagePageSerializer, parameters=PAGE_PARAMETERS)
     def get(self, request: Request, conversation_id: uuid.UUID) -> Response:

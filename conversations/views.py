@@ -21,6 +21,7 @@ from conversations.models import Conversation, Message
 from platform_site.lib.errors import Conflict
 from platform_site.lib.http import posted
 from platform_site.lib.pagination import page_of
+from platform_site.lib.ratelimit import page_limit
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Turn:
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
+@page_limit("generate", "60/m", key="user")
 def conversations(request: HttpRequest) -> HttpResponse:
     form = BeginForm(posted(request))
     if request.method == "POST" and form.is_valid():
@@ -67,6 +69,7 @@ def begin(request: HttpRequest, form: BeginForm) -> Conversation:
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
+@page_limit("generate", "60/m", key="user")
 def conversation(request: HttpRequest, conversation_id: uuid.UUID) -> HttpResponse:
     found = services.conversation_find(conversation_id)
     form = MessageForm(posted(request))

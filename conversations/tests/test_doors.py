@@ -165,3 +165,15 @@ def test_admin_shows_who_and_when_but_not_what(transactional_db, client, adminis
         assert page.status_code == 200
         assert "alice" in page.content.decode().lower()
         assert "My secret plan" not in page.content.decode()
+
+
+def test_asking_a_model_is_limited_and_reading_is_not(alice_api, alice_pages, conversation, settings):
+    settings.THROTTLE_RATES = settings.THROTTLE_RATES | {"generate": "1/min"}
+    url = f"/api/v1/conversations/{conversation.pk}/messages"
+    first, second = (alice_api.post(url, {"message": "Hi"}) for _ in range(2))
+    assert (first.status_code, second.status_code) == (202, 429)
+    assert int(second.headers["Retry-After"]) > 0
+    assert {alice_api.get(url).status_code for _ in range(3)} == {200}
+    page = f"/conversations/{conversation.pk}"
+    answers = [alice_pages.post(page, {"message": "Hi"}).status_code for _ in range(61)]
+    assert answers[-1] == 429
