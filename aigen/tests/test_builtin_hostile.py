@@ -99,16 +99,16 @@ def test_nothing_of_a_hostile_description_becomes_code(name, language):
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_reading_takes_no_time(name):
-    started = time.process_time()
+    started = time.thread_time()
     answer(HOSTILE[name] * 20, "python")
-    assert time.process_time() - started < 2
+    assert time.thread_time() - started < 2
 
 
 def test_repetitions_do_not_make_reading_slow():
     for unit in ("with ", "name: ", "\n- a", "1-", "a-", "number of ", "(a,b) ", "or ", "status a, ", "é", "( "):
-        started = time.process_time()
+        started = time.thread_time()
         answer(unit * 2000, "python")
-        assert time.process_time() - started < 2, unit
+        assert time.thread_time() - started < 2, unit
 
 
 def test_a_fence_is_longer_than_any_inside():
