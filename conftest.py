@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +24,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         for name in marker.args:
             require(name)
+
+
+@pytest.fixture(autouse=True)
+def steady_windows(monkeypatch) -> None:
+    """No window of a rate limit ends within a test: it begins with it."""
+    begun = int(time.time())
+    monkeypatch.setattr("django_ratelimit.core._get_window", lambda value, period: begun + period)
 
 
 @pytest.fixture(autouse=True)
